@@ -1,0 +1,1 @@
+"""Procedural memory for LLM agents: build, retrieve and update procedures (Mem^p, arXiv 2508.06433)."""

@@ -1,0 +1,1 @@
+"""B(tau, r): build policies, one a file."""

@@ -1,0 +1,314 @@
+"""What is stored and what crosses a boundary: frozen, validated records.
+
+The names are the field's (Mem^p, arXiv 2508.06433, section 2): a trajectory tau is a sequence of
+steps with a reward r in [0, 1]; a procedure is the memory unit m_p built from it.
+"""
+
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from memp.errors import RecordError
+
+MAX_TEXT = 1_000_000
+"""Longest single text in a record, in characters. An agent cannot have read more in one step."""
+
+ErrorKind = Literal["agent", "environment", "provider", "memory"]
+"""The one boundary a failure is attributed to."""
+
+Status = Literal["active", "retired"]
+"""`retired` procedures are kept with their history and are not served."""
+
+
+def new_id() -> str:
+    """A fresh id for records whose maker does not care: 32 hexadecimal digits."""
+    return uuid.uuid4().hex
+
+
+def now() -> datetime:
+    """The current time in UTC."""
+    return datetime.now(UTC)
+
+
+def _storable(text: str) -> str:
+    if len(text) > MAX_TEXT:
+        raise ValueError(
+            f"the text has {len(text):,} characters, the limit is {MAX_TEXT:,}; keep the part the agent read"
+        )
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"character {error.start} is half of a surrogate pair and is not text; decode with errors='replace'"
+        ) from None
+    return text
+
+
+def _aware(when: datetime) -> datetime:
+    if when.tzinfo is None:
+        raise ValueError("the time has no time zone; use datetime.now(UTC)")
+    return when.astimezone(UTC)
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+"""A string that can be stored: bounded, valid Unicode. Control characters are kept and escaped when shown."""
+
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_storable)]
+"""A short non-empty string: ids, namespaces, slots."""
+
+When = Annotated[datetime, AfterValidator(_aware)]
+"""A point in time with a zone, kept in UTC."""
+
+Reward = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+"""How well it went, 0 to 1."""
+
+
+class Record(BaseModel):
+    """Base of all records: immutable, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def parse(cls, data: object) -> Self:
+        """Validate `data` (a mapping or a JSON string) and return the record.
+
+        Raises:
+            RecordError: says which field was wrong and why, on one line a field.
+        """
+        try:
+            if isinstance(data, str | bytes):
+                return cls.model_validate_json(data)
+            return cls.model_validate(data)
+        except ValidationError as error:
+            problems = "; ".join(
+                f"{'.'.join(str(part) for part in e['loc']) or cls.__name__}: {e['msg']}" for e in error.errors()
+            )
+            raise RecordError(f"not a {cls.__name__}: {problems}") from None
+
+
+class Usage(Record):
+    """What model calls consumed. `cost` is in US dollars and None when unknown, never a guessed 0."""
+
+    calls: int = Field(0, ge=0)
+    input_tokens: int = Field(0, ge=0)
+    output_tokens: int = Field(0, ge=0)
+    cost: float | None = Field(None, ge=0, allow_inf_nan=False)
+
+    @property
+    def tokens(self) -> int:
+        """Input and output tokens together."""
+        return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: "Usage") -> "Usage":
+        if not self.calls:
+            return other
+        if not other.calls:
+            return self
+        known = self.cost is not None and other.cost is not None
+        return Usage(
+            calls=self.calls + other.calls,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cost=(self.cost or 0.0) + (other.cost or 0.0) if known else None,
+        )
+
+
+class Step(Record):
+    """One round of a trajectory: what the agent thought and did, and what it then saw."""
+
+    action: Text
+    observation: Text = ""
+    thought: Text = ""
+    reward: float | None = Field(None, allow_inf_nan=False)
+    error: ErrorKind | None = None
+    """Set when the step had no effect and why: `agent` = the action was refused or unparsable."""
+    feedback: Text = ""
+    """What a judge said about this step, if anything."""
+
+
+class Trajectory(Record):
+    """What an agent did and how it went (tau and r). Never changed, never lost.
+
+    `start` is the first observation (s0), before any action.
+    """
+
+    id: Name = Field(default_factory=new_id)
+    task: Text = Field(min_length=1)
+    start: Text = ""
+    steps: tuple[Step, ...] = Field(min_length=1)
+    reward: Reward
+    agent: Text = ""
+    """The model that acted, or `expert`."""
+    source: Text = ""
+    """Where it comes from: benchmark, split and game, a file, a session."""
+    feedback: Text = ""
+    """What a judge said about the whole."""
+    facts: Mapping[Name, Text] = Field(default_factory=dict)
+    """Known facts of the task, slot -> value, when the caller has them."""
+    tags: Mapping[Name, Text] = Field(default_factory=dict)
+    """Labels for people and reports (family, level); policies never read them."""
+    usage: Mapping[Name, Usage] = Field(default_factory=dict)
+    """Consumption by purpose."""
+    started_at: When | None = None
+    finished_at: When | None = None
+
+
+class Script(Record):
+    """The abstract procedure: what to do for tasks of this kind, without instance detail."""
+
+    goal: Text = Field(min_length=1, max_length=2_000)
+    applies_when: tuple[Text, ...] = ()
+    does_not_apply_when: tuple[Text, ...] = ()
+    steps: tuple[Text, ...] = Field(min_length=1, max_length=100)
+    pitfalls: tuple[Text, ...] = ()
+    """What went wrong before and how to avoid it."""
+
+    @model_validator(mode="after")
+    def _no_blank_lines(self) -> Self:
+        for field in ("applies_when", "does_not_apply_when", "steps", "pitfalls"):
+            if any(not line.strip() for line in getattr(self, field)):
+                raise ValueError(f"{field} holds an empty line")
+        return self
+
+
+class Content(Record):
+    """What a procedure says at one revision: the verbatim trajectory, the script, or both."""
+
+    task: Text = Field(min_length=1)
+    facts: Mapping[Name, Text] = Field(default_factory=dict)
+    trajectory_id: Name | None = None
+    """The trajectory to show verbatim; None when only the script speaks."""
+    script: Script | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.trajectory_id is None and self.script is None:
+            raise ValueError("a procedure needs a trajectory, a script or both")
+        return self
+
+
+class Author(Record):
+    """Who wrote a revision: a policy (with model and prompt version, if one was used) or a person."""
+
+    policy: Name
+    model: Text = ""
+    prompt: Text = ""
+    """Name and version of the prompt, for example `script/1`."""
+
+
+class Revision(Record):
+    """One state of a procedure. Append-only: undo is a new revision."""
+
+    procedure_id: Name
+    number: int = Field(ge=1)
+    parent: int | None = Field(None, ge=1)
+    content: Content
+    status: Status = "active"
+    reason: Text = Field(min_length=1)
+    evidence: tuple[Name, ...] = ()
+    """Ids of the trajectories that led to it."""
+    author: Author
+    at: When
+
+
+class Procedure(Record):
+    """The memory unit m_p at its current revision, with that revision's counters."""
+
+    id: Name
+    namespace: Name
+    created_at: When
+    revision: Revision
+    served: int = Field(0, ge=0)
+    """Outcomes credited to the current revision."""
+    succeeded: int = Field(0, ge=0)
+    """Those of them that were successes."""
+    built_from_success: bool = True
+
+    @property
+    def content(self) -> Content:
+        """What it says now."""
+        return self.revision.content
+
+    @property
+    def task(self) -> str:
+        """The task it was built from."""
+        return self.revision.content.task
+
+    @property
+    def script(self) -> Script | None:
+        """The abstract procedure, if there is one."""
+        return self.revision.content.script
+
+    @property
+    def status(self) -> Status:
+        """Whether it is served."""
+        return self.revision.status
+
+
+class Recalled(Record):
+    """One procedure of a recall and why it was chosen."""
+
+    procedure: Procedure
+    score: float
+    why: Text
+    trajectory: Trajectory | None = None
+    """The verbatim trajectory when the procedure shows one."""
+
+
+class LeftOut(Record):
+    """A procedure that was considered and not served, and why."""
+
+    procedure_id: Name
+    score: float | None
+    why: Text
+
+
+class Recall(Record):
+    """What the memory answered for a task, best first."""
+
+    id: Name
+    namespace: Name
+    task: Text
+    policy: Name
+    ranked: tuple[Recalled, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    facts: Mapping[Name, Text] = Field(default_factory=dict)
+    at: When
+
+
+class Outcome(Record):
+    """How a task with a recall went. Credit goes to every procedure that was served, by id and revision."""
+
+    recall_id: Name
+    trajectory_id: Name
+    reward: Reward
+    success: bool
+    credited: tuple[tuple[Name, int], ...] = ()
+    at: When
+
+
+class Skipped(Record):
+    """Something an operation did not do, and why. Nothing is dropped silently."""
+
+    subject: Text
+    """Id of the trajectory or procedure."""
+    reason: Text
+
+
+class Receipt(Record):
+    """What one operation did."""
+
+    id: Name
+    operation: Name
+    policy: Name
+    added: tuple[Name, ...] = ()
+    revised: tuple[tuple[Name, int], ...] = ()
+    """Procedure id and the number of the new revision."""
+    retired: tuple[Name, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    usage: Mapping[Name, Usage] = Field(default_factory=dict)
+    """By purpose: script, facts, adjust, embed."""
+    at: When

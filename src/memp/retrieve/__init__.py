@@ -1,0 +1,1 @@
+"""R(task): retrieve policies, one a file."""

@@ -1,0 +1,1 @@
+"""Stores: where a memory is kept."""

@@ -1,0 +1,1 @@
+"""Doubles and conformance checks, for memp and for its users."""

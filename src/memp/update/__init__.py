@@ -1,0 +1,1 @@
+"""U(M, E, tau): update policies, one a file."""

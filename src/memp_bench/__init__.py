@@ -1,0 +1,1 @@
+"""The laboratory: environments, agents and studies for memp. memp never imports it."""

@@ -1,0 +1,95 @@
+"""The one protocol for environments: text in, text out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+from pydantic import Field
+
+from memp.records import Record
+
+
+class Task(Record):
+    """One task of a benchmark, before it is played."""
+
+    id: str
+    """Unique and stable within the benchmark, for example `valid_seen/pick_.../trial_...`."""
+    family: str
+    """Kind of task, for tables only; never shown to an agent."""
+    payload: Mapping[str, str] = Field(default_factory=dict)
+    """What the environment needs to set it up (a path, a seed)."""
+
+
+class Observation(Record):
+    """What the agent sees after a reset or a step."""
+
+    text: str
+    reward: float = 0.0
+    """Reward of the episode so far, 0 to 1."""
+    done: bool = False
+    invalid: bool = False
+    """The action was not understood or had no effect."""
+    admissible: tuple[str, ...] | None = None
+    """Commands the environment would accept now, where it can tell. Agents see them only on request."""
+
+
+class Opening(Record):
+    """What a reset gives: the task in words and the first observation."""
+
+    task: str
+    observation: Observation
+
+
+@runtime_checkable
+class Environment(Protocol):
+    """A place where one episode at a time is played."""
+
+    async def reset(self, task: Task) -> Opening:
+        """Set the task up and return it.
+
+        Raises:
+            EnvironmentFailed: the task could not be set up; says which and why.
+        """
+
+    async def step(self, action: str) -> Observation:
+        """Do `action`.
+
+        Raises:
+            EnvironmentFailed: the environment crashed or stalled.
+        """
+
+    async def close(self) -> None:
+        """End the episode and free what it held."""
+
+
+@runtime_checkable
+class Benchmark(Protocol):
+    """A set of tasks with the environments to play them in."""
+
+    @property
+    def name(self) -> str:
+        """`alfworld`, `household` ..."""
+
+    @property
+    def instructions(self) -> str:
+        """System prompt: the rules and the action grammar, and nothing about where things are."""
+
+    @property
+    def example(self) -> str:
+        """An optional one-shot example, or an empty string."""
+
+    @property
+    def splits(self) -> Sequence[str]:
+        """Names of the splits."""
+
+    def tasks(self, split: str, *, games: int | None = None, seed: int = 0) -> Sequence[Task]:
+        """The tasks of a split in a fixed order, each exactly once; `games` takes a seeded sample.
+
+        Raises:
+            UnknownName: no such split.
+        """
+
+    def environment(self) -> Environment:
+        """A new environment."""
+
+    async def close(self) -> None:
+        """Stop workers and free what they held."""
