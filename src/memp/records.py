@@ -212,6 +212,8 @@ class Revision(Record):
     """Ids of the trajectories that led to it."""
     author: Author
     at: When
+    tokens: int = Field(0, ge=0)
+    """About how long it is in a prompt, in tokens."""
 
 
 class Procedure(Record):
@@ -246,37 +248,6 @@ class Procedure(Record):
     def status(self) -> Status:
         """Whether it is served."""
         return self.revision.status
-
-
-class Recalled(Record):
-    """One procedure of a recall and why it was chosen."""
-
-    procedure: Procedure
-    score: float
-    why: Text
-    trajectory: Trajectory | None = None
-    """The verbatim trajectory when the procedure shows one."""
-
-
-class LeftOut(Record):
-    """A procedure that was considered and not served, and why."""
-
-    procedure_id: Name
-    score: float | None
-    why: Text
-
-
-class Recall(Record):
-    """What the memory answered for a task, best first."""
-
-    id: Name
-    namespace: Name
-    task: Text
-    policy: Name
-    ranked: tuple[Recalled, ...] = ()
-    left_out: tuple[LeftOut, ...] = ()
-    facts: Mapping[Name, Text] = Field(default_factory=dict)
-    at: When
 
 
 class Outcome(Record):

@@ -1,0 +1,63 @@
+"""What the memory answers for a task."""
+
+from collections.abc import Callable, Mapping
+
+from pydantic import Field, PrivateAttr
+
+from memp.errors import RecordError
+from memp.records import Name, Procedure, Record, Text, Trajectory, When
+from memp.render import render_content, render_procedures
+
+
+class Recalled(Record):
+    """One procedure of a recall and why it was chosen."""
+
+    procedure: Procedure
+    score: float
+    why: Text
+
+
+class LeftOut(Record):
+    """A procedure that was considered and not served, and why."""
+
+    procedure_id: Name
+    score: float | None
+    why: Text
+
+
+class Recall(Record):
+    """The procedures served for a task, best first. Give it to `record` so that they are credited."""
+
+    id: Name
+    namespace: Name
+    task: Text
+    policy: Name
+    ranked: tuple[Recalled, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    facts: Mapping[Name, Text] = Field(default_factory=dict)
+    at: When
+    _load: Callable[[str], Trajectory] | None = PrivateAttr(None)
+
+    def with_loader(self, load: Callable[[str], Trajectory]) -> "Recall":
+        """The recall with the means to read trajectories, which are only needed to show it."""
+        self._load = load
+        return self
+
+    def render(self) -> str:
+        """The text for the prompt; an empty string when nothing was recalled.
+
+        Raises:
+            RecordError: a procedure shows a trajectory and the recall was not made by a memory.
+        """
+        return render_procedures(render_content(r.procedure.content, self._trajectory(r)) for r in self.ranked)
+
+    def _trajectory(self, item: Recalled) -> Trajectory | None:
+        wanted = item.procedure.content.trajectory_id
+        if wanted is None:
+            return None
+        if self._load is None:
+            raise RecordError(f"recall {self.id} shows trajectory {wanted} but was not made by a memory; use memory.recall(id)")
+        return self._load(wanted)
+
+    def __str__(self) -> str:
+        return self.render()

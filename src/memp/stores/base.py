@@ -1,0 +1,147 @@
+"""What memory.py relies on in a store: a few typed operations, `namespace` first."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memp.recall import Recall
+from memp.records import Outcome, Procedure, Receipt, Record, Revision, Status, Text, Trajectory
+
+
+def text_key(text: str) -> bytes:
+    """The 16-byte name of a text's vector, equal for equal texts."""
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+class Waiting(Record):
+    """A recorded trajectory that no update has taken yet."""
+
+    trajectory: Trajectory
+    outcome: Outcome | None
+
+
+class Head(Record):
+    """What an index needs to know of a procedure."""
+
+    seq: int
+    id: str
+    changed: int
+    status: Status
+    success: bool
+    task: str
+    facts: Mapping[str, str]
+
+
+class Write(Record):
+    """One revision to append. `number` 1 creates the procedure; otherwise `parent` must still be its head."""
+
+    revision: Revision
+    success: bool = True
+    """Of a new procedure: whether it was built from a success."""
+
+
+class Stats(Record):
+    """Counts of what a namespace holds."""
+
+    trajectories: int
+    waiting: int
+    procedures: Mapping[Text, int]
+    """By status."""
+    revisions: int
+    recalls: int
+    outcomes: int
+    receipts: int
+    bytes: int
+    """Size of the whole store."""
+
+
+class Store(Protocol):
+    """Where memories are kept. Every method is atomic; what it acknowledged survives a crash.
+
+    All of them raise StoreError or one of its kinds.
+    """
+
+    def record(self, namespace: str, trajectory: Trajectory, recall: Recall | None, outcome: Outcome | None) -> bool:
+        """Keep the trajectory, and with an outcome credit what was served. False when it was there already.
+
+        Raises:
+            RecordError: another trajectory has this id.
+        """
+
+    def trajectory(self, namespace: str, id: str) -> Trajectory | None:
+        """The trajectory of that id."""
+
+    def trajectories(self, namespace: str) -> Iterator[Trajectory]:
+        """All trajectories in the order they were recorded."""
+
+    def waiting(self, namespace: str) -> Sequence[Waiting]:
+        """What no update has taken yet, in the order it was recorded."""
+
+    def requeue(self, namespace: str, trajectory_id: str) -> bool:
+        """Let the next update take the trajectory again. False when there is none of that id."""
+
+    def write(self, namespace: str, writes: Sequence[Write], *, consume: str | None, receipt_id: str) -> bool:
+        """Append revisions and mark the waiting trajectory `consume` as taken, in one transaction.
+
+        Returns False, with nothing written, when another update took the trajectory first.
+
+        Raises:
+            Conflict: a procedure was revised meanwhile; nothing was written.
+        """
+
+    def heads(self, namespace: str, since: int = 0) -> Sequence[Head]:
+        """Procedures whose current revision is younger than `since`, in the order they were created."""
+
+    def find(self, namespace: str, ids: Sequence[str]) -> Sequence[Procedure]:
+        """The procedures of these ids at their current revision, in the order of `ids`; unknown ones are left out."""
+
+    def known_task(self, namespace: str, task: str) -> Sequence[str]:
+        """Ids of procedures whose task is exactly `task`."""
+
+    def history(self, namespace: str, id: str) -> Sequence[tuple[Revision, int, int]]:
+        """Every revision of a procedure with its (served, succeeded), oldest first."""
+
+    def search(self, namespace: str, words: str, limit: int) -> Sequence[Procedure]:
+        """Procedures whose task or script holds the words, best first."""
+
+    def log_recall(self, recall: Recall) -> None:
+        """Keep what was served for a task."""
+
+    def recalls(self, namespace: str, id: str | None = None, limit: int = 50) -> Sequence[Recall]:
+        """Logged recalls, newest first, with procedures at the revision that was served."""
+
+    def outcomes(self, namespace: str, limit: int = 50) -> Sequence[Outcome]:
+        """Logged outcomes, newest first."""
+
+    def log_receipt(self, namespace: str, receipt: Receipt) -> None:
+        """Keep what an operation did and drop the drafts it used."""
+
+    def receipts(self, namespace: str, limit: int = 50) -> Sequence[Receipt]:
+        """Logged receipts, newest first."""
+
+    def draft(self, namespace: str, key: str) -> str | None:
+        """A model reply that an interrupted update already paid for."""
+
+    def save_draft(self, namespace: str, key: str, text: str) -> None:
+        """Keep a model reply until its update has finished."""
+
+    def vectors(self, fingerprint: str, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Those of the texts that were embedded before, with their vectors."""
+
+    def save_vectors(self, fingerprint: str, vectors: Iterable[tuple[str, NDArray[np.float32]]]) -> None:
+        """Keep vectors. They are a cache: losing them costs time only."""
+
+    def namespaces(self) -> Sequence[str]:
+        """The namespaces that hold anything."""
+
+    def stats(self, namespace: str) -> Stats:
+        """Counts of what the namespace holds."""
+
+    def version(self) -> int:
+        """A number that changes when another process wrote."""
+
+    def close(self) -> None:
+        """Let go of the store."""
