@@ -56,7 +56,9 @@ class Recall(Record):
         if wanted is None:
             return None
         if self._load is None:
-            raise RecordError(f"recall {self.id} shows trajectory {wanted} but was not made by a memory; use memory.recall(id)")
+            raise RecordError(
+                f"recall {self.id} shows trajectory {wanted} but was not made by a memory; use memory.recall(id)"
+            )
         return self._load(wanted)
 
     def __str__(self) -> str:

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from memp.records import Content, Script, Trajectory
 
 HEADER = (
-    "Procedures from earlier tasks, best first. "
-    "Follow one where it fits this task; where it does not fit, ignore it."
+    "Procedures from earlier tasks, best first. Follow one where it fits this task; where it does not fit, ignore it."
 )
 
 # C0 controls except newline and tab, DEL, and C1: stored verbatim, never shown to a prompt or a terminal.

@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from datetime import datetime
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memp.recall import Recall
-from memp.records import Outcome, Procedure, Receipt, Record, Revision, Status, Text, Trajectory
+from memp.records import Outcome, Procedure, Receipt, Record, Revision, Text, Trajectory
 
 
 def text_key(text: str) -> bytes:
@@ -23,16 +24,21 @@ class Waiting(Record):
     outcome: Outcome | None
 
 
-class Head(Record):
-    """What an index needs to know of a procedure."""
+class Head(NamedTuple):
+    """What an index needs to know of a procedure. A plain tuple: there are 100,000 of them."""
 
     seq: int
+    """Order of creation."""
     id: str
     changed: int
-    status: Status
+    """Grows with every revision in the store."""
+    status: str
     success: bool
     task: str
-    facts: Mapping[str, str]
+    facts: str
+    """JSON, slot -> value."""
+    vector: bytes | None
+    """The task's vector, float32, when it is in the cache."""
 
 
 class Write(Record):
@@ -92,8 +98,8 @@ class Store(Protocol):
             Conflict: a procedure was revised meanwhile; nothing was written.
         """
 
-    def heads(self, namespace: str, since: int = 0) -> Sequence[Head]:
-        """Procedures whose current revision is younger than `since`, in the order they were created."""
+    def heads(self, namespace: str, fingerprint: str, since: int = 0) -> Sequence[Head]:
+        """Procedures that changed after `since`, in the order they were created, with vectors of that space."""
 
     def find(self, namespace: str, ids: Sequence[str]) -> Sequence[Procedure]:
         """The procedures of these ids at their current revision, in the order of `ids`; unknown ones are left out."""
@@ -117,7 +123,7 @@ class Store(Protocol):
         """Logged outcomes, newest first."""
 
     def log_receipt(self, namespace: str, receipt: Receipt) -> None:
-        """Keep what an operation did and drop the drafts it used."""
+        """Keep what an operation did."""
 
     def receipts(self, namespace: str, limit: int = 50) -> Sequence[Receipt]:
         """Logged receipts, newest first."""
@@ -127,6 +133,9 @@ class Store(Protocol):
 
     def save_draft(self, namespace: str, key: str, text: str) -> None:
         """Keep a model reply until its update has finished."""
+
+    def drop_drafts(self, namespace: str, keys: Sequence[str]) -> None:
+        """Forget replies whose update has finished."""
 
     def vectors(self, fingerprint: str, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Those of the texts that were embedded before, with their vectors."""
@@ -141,7 +150,7 @@ class Store(Protocol):
         """Counts of what the namespace holds."""
 
     def version(self) -> int:
-        """A number that changes when another process wrote."""
+        """A number that changes when another process wrote; own writes need not change it."""
 
     def close(self) -> None:
         """Let go of the store."""

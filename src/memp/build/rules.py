@@ -1,0 +1,122 @@
+"""Distilling without a model: drop what had no effect, keep what led to the end, lift instances to types."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from memp.build.facts import facts_by_rule
+from memp.records import Author, Content, Script, Step, Trajectory
+
+MAX_STEPS = 40
+MAX_PITFALLS = 12
+_INSTANCE = re.compile(r"\b([A-Za-z][\w'-]*(?: [A-Za-z][\w'-]*)?) (\d+)\b")
+_LITERAL = re.compile(r"\"[^\"]+\"|'[^']+'|\S*[/@]\S+|\b[A-Z]{2,}-?\d+\b")
+
+
+def lift(text: str) -> str:
+    """`text` with instances as types: `take apple 1 from cabinet 3` -> `take apple from cabinet`."""
+    return " ".join(re.sub(r"(?<=[A-Za-z]) \d+\b", "", text).split())
+
+
+def script_by_rule(trajectory: Trajectory) -> Script:
+    """The effective actions that lead to the end, in their order, lifted to types."""
+    steps: list[str] = []
+    for step in effective(trajectory):
+        lifted = lift(step.action)
+        if not steps or steps[-1] != lifted:
+            steps.append(lifted)
+    return Script(goal=lift(trajectory.task).capitalize(), steps=tuple(steps[-MAX_STEPS:]))
+
+
+def effective(trajectory: Trajectory) -> list[Step]:
+    """The steps that had an effect and that the end builds on; detours are left out.
+
+    Seen from the last step, an earlier one is kept when its action names an entity that is needed (by a kept step
+    or by the task), or when it is the last to show one. An entity is an instance (`apple 1`), a path, an address
+    or a quoted string. Without any entity in the last step, everything effective is kept.
+    """
+    done = list(_without_repeats([step for step in trajectory.steps if step.error is None and step.action.strip()]))
+    if not done:
+        return list(trajectory.steps)
+    needed = entities(done[-1].action)
+    if not needed:
+        return done
+    words = set(re.findall(r"[a-z]+", trajectory.task.lower()))
+    needed |= {e for step in done for e in entities(step.action) if e.split(" ")[0] in words and " " in e}
+    unseen = set(entities(done[-1].action))
+    kept = [done[-1]]
+    for step in reversed(done[:-1]):
+        mentioned, shown = entities(step.action), _shown(step, unseen)
+        if mentioned & needed or shown:
+            kept.append(step)
+            unseen = (unseen | (mentioned - needed)) - shown
+            needed |= mentioned
+    return kept[::-1]
+
+
+def _shown(step: Step, entities_sought: set[str]) -> set[str]:
+    """Those of the sought entities that the step's observation shows and its own action does not name."""
+    seen, own = step.observation.lower(), step.action.lower()
+    return {e for e in entities_sought if re.search(rf"\b{re.escape(e)}\b", seen) and e not in own}
+
+
+def entities(action: str) -> set[str]:
+    """The particular things an action names."""
+    found = {f"{_last_word(name)} {number}".lower() for name, number in _INSTANCE.findall(action)}
+    return found | {literal.lower() for literal in _LITERAL.findall(action)}
+
+
+def adjust_by_rule(content: Content, failed: Trajectory) -> Script:
+    """The procedure with what the failed trajectory taught as pitfalls: the step that failed, and what had no effect."""
+    script = content.script or Script(goal=lift(content.task).capitalize(), steps=("follow the example below",))
+    lessons = list(_lessons(script, failed))
+    pitfalls = [*script.pitfalls, *(lesson for lesson in lessons if lesson not in script.pitfalls)]
+    return script.model_copy(update={"pitfalls": tuple(pitfalls[-MAX_PITFALLS:])})
+
+
+def _lessons(script: Script, failed: Trajectory) -> Iterator[str]:
+    where = f'In "{lift(failed.task).rstrip(".")}"'
+    done = [lift(step.action) for step in failed.steps if step.error is None]
+    useless = list(dict.fromkeys(lift(step.action) for step in failed.steps if step.error == "agent"))
+    useless = [action for action in useless if action and action not in done]
+    missed = next((n for n, step in enumerate(script.steps) if step not in done), None)
+    if missed is not None and script.steps != ("follow the example below",):
+        yield f"{where}, step {missed + 1} ({script.steps[missed]}) was never achieved"
+    if useless:
+        yield f"{where}, these had no effect: {', '.join(useless[:8])}"
+    said = failed.feedback or next((step.feedback for step in reversed(failed.steps) if step.feedback), "")
+    if said:
+        yield f"{where}, the judge said: {' '.join(said.split())[:500]}"
+    if missed is None and not useless and not said:
+        yield f"{where}, following this did not succeed in {len(failed.steps)} steps"
+
+
+def _without_repeats(steps: Sequence[Step]) -> Iterator[Step]:
+    """Leave out a step that does and shows exactly what the one before did."""
+    last: tuple[str, str] | None = None
+    for step in steps:
+        this = (step.action, step.observation)
+        if this != last:
+            yield step
+        last = this
+
+
+def _last_word(name: str) -> str:
+    return name.rsplit(" ", 1)[-1]
+
+
+class RuleDistiller:
+    """Scripts, facts and adjustments without any model. Deterministic and free."""
+
+    name = "rules"
+
+    async def script(self, trajectory: Trajectory) -> tuple[Script, Author]:
+        """The abstract procedure of a trajectory."""
+        return script_by_rule(trajectory), Author(policy="rules")
+
+    async def facts(self, task: str) -> dict[str, str]:
+        """The facts of a task, slot -> value."""
+        return facts_by_rule(task)
+
+    async def adjust(self, content: Content, failed: Trajectory) -> tuple[Script, Author]:
+        """The corrected script of a procedure that took part in a failure."""
+        return adjust_by_rule(content, failed), Author(policy="rules")

@@ -1,0 +1,176 @@
+"""The index of one namespace: a view of the store that catches up by itself and can always be rebuilt."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memp.models.base import Embedder, Vectors
+from memp.retrieve.vectors import VectorTable
+from memp.stores.base import Head, Store
+
+
+class Index:
+    """Vectors of the tasks and facts of a namespace's procedures, one row a procedure in order of creation."""
+
+    def __init__(self, store: Store, namespace: str, embedder: Embedder) -> None:
+        self._store = store
+        self._namespace = namespace
+        self._embedder = embedder
+        self._seen = 0
+        self._version = -1
+        self._row: dict[str, int] = {}
+        self._hidden: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+        self._failed: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+        self._facts: list[str] = []
+        self._slots: dict[str, "SlotTable"] | None = None
+        self._stale_facts: set[int] = set()
+        self._hiding = False
+        self.ids: list[str] = []
+        self.tasks: list[str] = []
+        self.table: VectorTable | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def touch(self) -> None:
+        """Say that this process wrote: the next `refresh` looks."""
+        self._version = -1
+
+    async def refresh(self) -> None:
+        """Catch up with what this and other processes wrote."""
+        version = self._store.version()
+        if version == self._version:
+            return
+        heads = self._store.heads(self._namespace, self._embedder.fingerprint, self._seen)
+        if heads:
+            vectors = await self._vectors(heads)
+            self._take(heads, vectors)
+        self._version = version
+
+    def hidden(self, *, status: str = "active", only_success: bool = False) -> NDArray[np.bool_] | None:
+        """Rows that must not be served; None when all may. Shape (len(self),)."""
+        n = len(self)
+        if status == "any":
+            mask = None
+        elif status == "active":
+            mask = self._hidden[:n] if self._hiding else None
+        else:
+            mask = ~self._hidden[:n]
+        if only_success:
+            mask = self._failed[:n] if mask is None else mask | self._failed[:n]
+        return mask
+
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of query texts (not kept)."""
+        return await self._embedder.embed(texts)
+
+    async def slots(self) -> Mapping[str, "SlotTable"]:
+        """For every slot of the facts, the vectors of its values. Built on first use, then kept up to date."""
+        rows = range(len(self)) if self._slots is None else sorted(self._stale_facts)
+        tables = self._slots if self._slots is not None else {}
+        facts = {row: json.loads(self._facts[row]) for row in rows}
+        values = sorted({value for slots in facts.values() for value in slots.values()})
+        vectors = dict(zip(values, await self._cached(values), strict=True))
+        for table in tables.values():
+            table.grow(len(self))
+            table.forget(rows)
+        for row, slots in facts.items():
+            for slot, value in slots.items():
+                if slot not in tables:
+                    tables[slot] = SlotTable(len(self), self._embedder.dimensions)
+                tables[slot].put(row, value, vectors[value])
+        self._slots = tables
+        self._stale_facts.clear()
+        return tables
+
+    async def _vectors(self, heads: Sequence[Head]) -> Vectors:
+        missing = sorted({head.task for head in heads if head.vector is None})
+        fresh = dict(zip(missing, await self._embed_and_keep(missing), strict=True))
+        known = b"".join(head.vector or b"" for head in heads)
+        if not missing:
+            return np.frombuffer(known, dtype=np.float32).reshape(len(heads), -1)
+        return np.stack(
+            [fresh[h.task] if h.vector is None else np.frombuffer(h.vector, dtype=np.float32) for h in heads]
+        )
+
+    async def _cached(self, texts: Sequence[str]) -> list[Vectors]:
+        known = self._store.vectors(self._embedder.fingerprint, texts)
+        missing = [text for text in texts if text not in known]
+        known.update(zip(missing, await self._embed_and_keep(missing), strict=True))
+        return [known[text] for text in texts]
+
+    async def _embed_and_keep(self, texts: Sequence[str]) -> Vectors | list[Vectors]:
+        if not texts:
+            return []
+        vectors = await self._embedder.embed(texts)
+        self._store.save_vectors(self._embedder.fingerprint, zip(texts, vectors, strict=True))
+        return vectors
+
+    def _take(self, heads: Sequence[Head], vectors: Vectors) -> None:
+        if self.table is None:
+            self.table = VectorTable(vectors.shape[1])
+        new = [n for n, head in enumerate(heads) if head.id not in self._row]
+        start = len(self.ids)
+        self.table.extend(vectors[new] if len(new) < len(heads) else vectors)
+        self._reserve(start + len(new))
+        for offset, n in enumerate(new):
+            self._row[heads[n].id] = start + offset
+        self.ids.extend(heads[n].id for n in new)
+        self.tasks.extend(heads[n].task for n in new)
+        self._facts.extend(heads[n].facts for n in new)
+        for n, head in enumerate(heads):
+            row = self._row[head.id]
+            if row < start and self.tasks[row] != head.task:
+                self.tasks[row] = head.task
+                self.table.replace(row, vectors[n])
+            self._facts[row] = head.facts
+            self._hidden[row] = head.status != "active"
+            self._failed[row] = not head.success
+            if self._slots is not None:
+                self._stale_facts.add(row)
+        self._hiding = bool(self._hidden.any())
+        self._seen = max(self._seen, max(head.changed for head in heads))
+
+    def _reserve(self, size: int) -> None:
+        if size <= len(self._hidden):
+            return
+        capacity = max(size, int(len(self._hidden) * 1.5), 64)
+        for name in ("_hidden", "_failed"):
+            old = getattr(self, name)
+            new = np.zeros(capacity, dtype=np.bool_)
+            new[: len(old)] = old
+            setattr(self, name, new)
+
+
+class SlotTable:
+    """The values that procedures have for one slot: distinct values once, with the rows that hold them."""
+
+    def __init__(self, rows: int, dimensions: int) -> None:
+        self._table = VectorTable(dimensions)
+        self._value: dict[str, int] = {}
+        self._of_row = np.full(rows, -1, dtype=np.int64)
+
+    def grow(self, rows: int) -> None:
+        """Make room for `rows` procedures."""
+        if rows > len(self._of_row):
+            self._of_row = np.concatenate([self._of_row, np.full(rows - len(self._of_row), -1, dtype=np.int64)])
+
+    def forget(self, rows: Sequence[int] | range) -> None:
+        """These procedures have no value until one is put."""
+        self._of_row[list(rows)] = -1
+
+    def put(self, row: int, value: str, vector: Vectors) -> None:
+        """Procedure `row` has `value` in this slot."""
+        if value not in self._value:
+            self._value[value] = len(self._table)
+            self._table.extend(vector[None, :])
+        self._of_row[row] = self._value[value]
+
+    def scores(self, query: Vectors) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Cosine of every procedure's value with `query` (0 where it has none), and which have one."""
+        has = self._of_row >= 0
+        scores = np.zeros(len(self._of_row))
+        scores[has] = self._table.scores(query)[self._of_row[has]]
+        return scores, has

@@ -1,0 +1,25 @@
+"""Query: cosine between the embeddings of the new task and of each memory's task."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memp.retrieve.base import Hit, Query
+from memp.retrieve.index import Index
+
+
+class ByQuery:
+    """argmax cos(phi(t_new), phi(t_i)), the top k, exact; equal scores: the older procedure first."""
+
+    name = "query"
+    uses_facts = False
+
+    async def rank(self, query: Query, index: Index, hidden: NDArray[np.bool_] | None) -> list[Hit]:
+        """See `RetrievePolicy.rank`."""
+        if index.table is None:
+            return []
+        vectors = await index.embed([query.task])
+        rows, scores = index.table.top(vectors[0], query.k, hidden)
+        return [
+            Hit(index.ids[row], score, f"cosine {score:.3f} with its task")
+            for row, score in zip(rows, scores, strict=True)
+        ]

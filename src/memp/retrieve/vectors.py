@@ -1,0 +1,101 @@
+"""Unit vectors in one growing table, searched exactly."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memp.models.base import Vectors
+
+_BLOCK = 64
+
+
+class VectorTable:
+    """Rows of unit vectors with an exact top-k by cosine.
+
+    A scan of 100,000 x 256 float32 is bound by memory. The table therefore keeps an int8 copy beside the rows:
+    it is scanned first, its rounding error is bounded per table, and every row that could be among the best is
+    scored again in float32. The answer is the same as that of the full scan.
+    """
+
+    def __init__(self, dimensions: int) -> None:
+        self._size = 0
+        self._rows: Vectors = np.zeros((0, dimensions), dtype=np.float32)
+        self._coarse: NDArray[np.int8] = np.zeros((0, dimensions), dtype=np.int8)
+        self._scale: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
+        self._error = 0.0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def extend(self, vectors: Vectors) -> None:
+        """Append rows; shape (n, dimensions)."""
+        self._reserve(self._size + len(vectors))
+        at = slice(self._size, self._size + len(vectors))
+        self._size += len(vectors)
+        self._store(at, vectors)
+
+    def replace(self, row: int, vector: Vectors) -> None:
+        """Put another vector in `row`; shape (dimensions,)."""
+        self._store(slice(row, row + 1), vector[None, :])
+
+    def row(self, row: int) -> Vectors:
+        """The vector of `row`."""
+        return self._rows[row]
+
+    def scores(self, query: Vectors) -> NDArray[np.float32]:
+        """Cosine of every row with the unit vector `query`; shape (len(self),)."""
+        return self._rows[: self._size] @ query
+
+    def top(self, query: Vectors, k: int, hidden: NDArray[np.bool_] | None = None) -> tuple[list[int], list[float]]:
+        """The k best rows and their cosines, best first; equal scores in row order. `hidden` rows are left out."""
+        coarse, slack = self._coarse_scores(query)
+        if hidden is not None:
+            coarse[hidden] = -np.inf
+        k = min(k, self._size)
+        if k == 0:
+            return [], []
+        # Rounding moves a score by at most `slack`: whatever is not within twice that of the k-th cannot be in the top k.
+        candidates = np.flatnonzero(coarse >= kth_largest(coarse, k) - 2 * slack)
+        candidates = candidates[coarse[candidates] > -np.inf]
+        exact = np.round((self._rows[candidates] @ query).astype(np.float64), 6)
+        best = np.lexsort((candidates, -exact))[:k]
+        return candidates[best].tolist(), exact[best].tolist()
+
+    def _coarse_scores(self, query: Vectors) -> tuple[NDArray[np.float64], float]:
+        import simsimd
+
+        scale = max(float(np.abs(query).max(initial=0.0)), 1e-12) / 127
+        rounded = np.round(query / scale).astype(np.int8)
+        products = simsimd.cdist(rounded[None, :], self._coarse[: self._size], metric="dot")
+        scores = np.asarray(products).reshape(-1) * self._scale[: self._size]
+        scores *= scale
+        query_error = float(np.linalg.norm(query - rounded * np.float32(scale)))
+        # |q.x - q'.x'| <= |q||x - x'| + |q - q'||x'|, with |q| <= 1 and |x'| <= 1 + |x - x'|.
+        return scores, self._error + query_error * (1 + self._error) + 1e-6
+
+    def _store(self, at: slice, vectors: Vectors) -> None:
+        self._rows[at] = vectors
+        scale = np.maximum(np.abs(vectors).max(axis=1, initial=0.0), 1e-12) / 127
+        coarse = np.round(vectors / scale[:, None]).astype(np.int8)
+        self._coarse[at] = coarse
+        self._scale[at] = scale
+        errors = np.linalg.norm(vectors - coarse * scale[:, None], axis=1)
+        self._error = max(self._error, float(errors.max(initial=0.0)))
+
+    def _reserve(self, size: int) -> None:
+        if size <= len(self._rows):
+            return
+        capacity = max(size, int(len(self._rows) * 1.5), 64)
+        for name in ("_rows", "_coarse", "_scale"):
+            old = getattr(self, name)
+            new = np.zeros((capacity, *old.shape[1:]), dtype=old.dtype)
+            new[: self._size] = old[: self._size]
+            setattr(self, name, new)
+
+
+def kth_largest(scores: NDArray[np.float64], k: int) -> float:
+    """A lower bound of the k-th largest score: the k-th largest of the maxima of blocks. Much cheaper than a sort."""
+    whole = len(scores) // _BLOCK * _BLOCK
+    if whole // _BLOCK <= k:
+        return float(np.partition(scores, len(scores) - k)[len(scores) - k])
+    maxima = scores[:whole].reshape(-1, _BLOCK).max(axis=1)
+    return float(np.partition(maxima, len(maxima) - k)[len(maxima) - k])
