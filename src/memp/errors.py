@@ -1,28 +1,28 @@
 """One error tree. Every error says what was wrong, where, and what to do.
 
-    MempError
-    ├── RecordError            a trajectory, procedure or revision does not hold together
-    ├── UnknownName            no policy, model, split ... of that name (names the nearest)
-    ├── StoreError             the memory could not be read or written
-    │   ├── StoreMissing       no memory at that place
-    │   ├── StoreCorrupt       the file is damaged or is not a memory
-    │   ├── StoreTooNew        written by a newer memp
-    │   ├── StoreReadOnly      the file or its folder cannot be written
-    │   ├── StoreFull          the disk is full
-    │   ├── StoreBusy          another process held the file for too long
-    │   └── Conflict           somebody revised the procedure meanwhile
-    ├── ModelError             a chat model or an embedder failed
-    │   ├── MissingKey         no API key
-    │   ├── AuthError          the key was refused
-    │   ├── UnknownModel       the provider does not know the model
-    │   ├── RateLimited        429, after all retries
-    │   ├── ProviderDown       5xx, connection refused or dropped, after all retries
-    │   ├── ProviderTimeout    no answer in time, after all retries
-    │   ├── BadRequest         the provider refused the request (too long, wrong argument)
-    │   └── UnusableReply      empty, refused, truncated or malformed, after all retries
-    ├── BudgetExceeded         a cap on calls, tokens or money was reached before the next call
-    ├── MissingExtra           an optional dependency is not installed (names the pip command)
-    └── EnvironmentFailed      an environment crashed (never a failed task)
+MempError
+├── RecordError            a trajectory, procedure or revision does not hold together
+├── UnknownName            no policy, model, split ... of that name (names the nearest)
+├── StoreError             the memory could not be read or written
+│   ├── StoreMissing       no memory at that place
+│   ├── StoreCorrupt       the file is damaged or is not a memory
+│   ├── StoreTooNew        written by a newer memp
+│   ├── StoreReadOnly      the file or its folder cannot be written
+│   ├── StoreFull          the disk is full
+│   ├── StoreBusy          another process held the file for too long
+│   └── Conflict           somebody revised the procedure meanwhile
+├── ModelError             a chat model or an embedder failed
+│   ├── MissingKey         no API key
+│   ├── AuthError          the key was refused
+│   ├── UnknownModel       the provider does not know the model
+│   ├── RateLimited        429, after all retries
+│   ├── ProviderDown       5xx, connection refused or dropped, after all retries
+│   ├── ProviderTimeout    no answer in time, after all retries
+│   ├── BadRequest         the provider refused the request (too long, wrong argument)
+│   └── UnusableReply      empty, refused, truncated or malformed, after all retries
+├── BudgetExceeded         a cap on calls, tokens or money was reached before the next call
+├── MissingExtra           an optional dependency is not installed (names the pip command)
+└── EnvironmentFailed      an environment crashed (never a failed task)
 """
 
 from collections.abc import Iterable

@@ -11,7 +11,7 @@ _DATE = re.compile(
     r"\b(\d{4}-\d{2}-\d{2}|(?:january|february|march|april|may|june|july|august|september|october|"
     r"november|december)\s+\d{1,2}(?:st|nd|rd|th)?(?:,?\s+\d{4})?)\b"
 )
-_WORD_NUMBERS = "one two three four five six seven eight nine ten".split()
+_WORD_NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 _COUNT = re.compile(rf"\b(\d+|{'|'.join(_WORD_NUMBERS)})[\s-]+([a-z]+)\b")
 _PRONOUNS = {"it", "them", "that", "this", ""}
 _SAME_PLACE = {"into": "in", "onto": "in", "on": "in", "using": "with"}

@@ -66,7 +66,7 @@ def entities(action: str) -> set[str]:
 
 
 def adjust_by_rule(content: Content, failed: Trajectory) -> Script:
-    """The procedure with what the failed trajectory taught as pitfalls: the step that failed, and what had no effect."""
+    """The procedure with what the failure taught as pitfalls: the step that failed, and what had no effect."""
     script = content.script or Script(goal=lift(content.task).capitalize(), steps=("follow the example below",))
     lessons = list(_lessons(script, failed))
     pitfalls = [*script.pitfalls, *(lesson for lesson in lessons if lesson not in script.pitfalls)]
@@ -117,6 +117,7 @@ class RuleDistiller:
         """The facts of a task, slot -> value."""
         return facts_by_rule(task)
 
-    async def adjust(self, content: Content, failed: Trajectory) -> tuple[Script, Author]:
-        """The corrected script of a procedure that took part in a failure."""
+    async def adjust(self, content: Content, shown: Trajectory | None, failed: Trajectory) -> tuple[Script, Author]:
+        """The corrected script of a procedure that took part in a failure. Rules read the script only."""
+        del shown
         return adjust_by_rule(content, failed), Author(policy="rules")

@@ -24,7 +24,7 @@ class Index:
         self._hidden: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
         self._failed: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
         self._facts: list[str] = []
-        self._slots: dict[str, "SlotTable"] | None = None
+        self._slots: dict[str, SlotTable] | None = None
         self._stale_facts: set[int] = set()
         self._hiding = False
         self.ids: list[str] = []
@@ -33,10 +33,6 @@ class Index:
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    def touch(self) -> None:
-        """Say that this process wrote: the next `refresh` looks."""
-        self._version = -1
 
     async def refresh(self) -> None:
         """Catch up with what this and other processes wrote."""
@@ -131,7 +127,7 @@ class Index:
             if self._slots is not None:
                 self._stale_facts.add(row)
         self._hiding = bool(self._hidden.any())
-        self._seen = max(self._seen, max(head.changed for head in heads))
+        self._seen = max(self._seen, *(head.changed for head in heads))
 
     def _reserve(self, size: int) -> None:
         if size <= len(self._hidden):

@@ -43,7 +43,8 @@ class VectorTable:
 
     def scores(self, query: Vectors) -> NDArray[np.float32]:
         """Cosine of every row with the unit vector `query`; shape (len(self),)."""
-        return self._rows[: self._size] @ query
+        scores: Vectors = self._rows[: self._size] @ query
+        return scores
 
     def top(self, query: Vectors, k: int, hidden: NDArray[np.bool_] | None = None) -> tuple[list[int], list[float]]:
         """The k best rows and their cosines, best first; equal scores in row order. `hidden` rows are left out."""
@@ -53,7 +54,7 @@ class VectorTable:
         k = min(k, self._size)
         if k == 0:
             return [], []
-        # Rounding moves a score by at most `slack`: whatever is not within twice that of the k-th cannot be in the top k.
+        # Rounding moves a score by at most `slack`: what is not within twice that of the k-th cannot be in the top k.
         candidates = np.flatnonzero(coarse >= kth_largest(coarse, k) - 2 * slack)
         candidates = candidates[coarse[candidates] > -np.inf]
         exact = np.round((self._rows[candidates] @ query).astype(np.float64), 6)
@@ -66,7 +67,7 @@ class VectorTable:
         scale = max(float(np.abs(query).max(initial=0.0)), 1e-12) / 127
         rounded = np.round(query / scale).astype(np.int8)
         products = simsimd.cdist(rounded[None, :], self._coarse[: self._size], metric="dot")
-        scores = np.asarray(products).reshape(-1) * self._scale[: self._size]
+        scores: NDArray[np.float64] = np.asarray(products, dtype=np.float64).reshape(-1) * self._scale[: self._size]
         scores *= scale
         query_error = float(np.linalg.norm(query - rounded * np.float32(scale)))
         # |q.x - q'.x'| <= |q||x - x'| + |q - q'||x'|, with |q| <= 1 and |x'| <= 1 + |x - x'|.

@@ -17,6 +17,14 @@ def text_key(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
+def origin_key(trajectory: Trajectory) -> bytes:
+    """Names a trajectory's task and actions: equal when the same thing was done for the same task."""
+    digest = hashlib.blake2b(trajectory.task.encode(), digest_size=16)
+    for step in trajectory.steps:
+        digest.update(b"\0" + step.action.encode())
+    return digest.digest()
+
+
 class Waiting(Record):
     """A recorded trajectory that no update has taken yet."""
 
@@ -47,6 +55,8 @@ class Write(Record):
     revision: Revision
     success: bool = True
     """Of a new procedure: whether it was built from a success."""
+    origin: bytes = b""
+    """Of a new procedure: names the task and actions it was built from."""
 
 
 class Stats(Record):
@@ -70,7 +80,9 @@ class Store(Protocol):
     All of them raise StoreError or one of its kinds.
     """
 
-    def record(self, namespace: str, trajectory: Trajectory, recall: Recall | None, outcome: Outcome | None) -> bool:
+    def record(
+        self, namespace: str, trajectory: Trajectory, recall: Recall | None, outcome: Outcome | None, at: datetime
+    ) -> bool:
         """Keep the trajectory, and with an outcome credit what was served. False when it was there already.
 
         Raises:
@@ -104,8 +116,8 @@ class Store(Protocol):
     def find(self, namespace: str, ids: Sequence[str]) -> Sequence[Procedure]:
         """The procedures of these ids at their current revision, in the order of `ids`; unknown ones are left out."""
 
-    def known_task(self, namespace: str, task: str) -> Sequence[str]:
-        """Ids of procedures whose task is exactly `task`."""
+    def built_from(self, namespace: str, origin: bytes) -> str | None:
+        """Id of the oldest procedure of that origin (see `origin_key`)."""
 
     def history(self, namespace: str, id: str) -> Sequence[tuple[Revision, int, int]]:
         """Every revision of a procedure with its (served, succeeded), oldest first."""
@@ -150,7 +162,7 @@ class Store(Protocol):
         """Counts of what the namespace holds."""
 
     def version(self) -> int:
-        """A number that changes when another process wrote; own writes need not change it."""
+        """A number that changes whenever procedures may have changed, here or in another process."""
 
     def close(self) -> None:
         """Let go of the store."""

@@ -27,9 +27,10 @@ _INITIAL = (
         task TEXT NOT NULL,
         task_key BLOB NOT NULL,        -- names the task's vector
         facts TEXT NOT NULL,
+        origin BLOB NOT NULL,          -- names the task and actions it was built from
         UNIQUE (namespace, id))""",
     "CREATE INDEX procedures_changed ON procedures (namespace, changed)",
-    "CREATE INDEX procedures_task ON procedures (namespace, task_key)",
+    "CREATE INDEX procedures_origin ON procedures (namespace, origin)",
     """CREATE TABLE revisions (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         namespace TEXT NOT NULL, procedure_id TEXT NOT NULL, number INTEGER NOT NULL,

@@ -32,10 +32,13 @@ class SqliteStore:
 
     def __init__(self, path: str | Path, *, create: bool = True, timeout: float = 30.0) -> None:
         self._connection = Connection(path, create=create, timeout=timeout)
+        self._writes = 0
 
     # -- trajectories ------------------------------------------------------------------------------
 
-    def record(self, namespace: str, trajectory: Trajectory, recall: Recall | None, outcome: Outcome | None) -> bool:
+    def record(
+        self, namespace: str, trajectory: Trajectory, recall: Recall | None, outcome: Outcome | None, at: datetime
+    ) -> bool:
         """See `Store.record`."""
         body = trajectory.model_dump_json()
         with self._connection.transaction() as db:
@@ -49,7 +52,8 @@ class SqliteStore:
                     f"trajectory {trajectory.id} was recorded before with other content; give it a new id"
                 )
             db.execute(
-                "INSERT INTO trajectories (namespace, id, body, reward, recall_id, recorded_at) VALUES (?, ?, ?, ?, ?, ?)",
+                """INSERT INTO trajectories (namespace, id, body, reward, recall_id, recorded_at)
+                   VALUES (?, ?, ?, ?, ?, ?)""",
                 (
                     namespace,
                     trajectory.id,
@@ -122,6 +126,7 @@ class SqliteStore:
                     return False
             for write in writes:
                 _append(db, namespace, write)
+        self._writes += 1
         return True
 
     def heads(self, namespace: str, fingerprint: str, since: int = 0) -> Sequence[Head]:
@@ -146,20 +151,20 @@ class SqliteStore:
                 found.update((row[0], self._procedure(row)) for row in rows)
         return [found[id] for id in ids if id in found]
 
-    def known_task(self, namespace: str, task: str) -> Sequence[str]:
-        """See `Store.known_task`."""
+    def built_from(self, namespace: str, origin: bytes) -> str | None:
+        """See `Store.built_from`."""
         with self._connection.reading() as db:
-            rows = db.execute(
-                "SELECT id FROM procedures WHERE namespace = ? AND task_key = ? AND task = ? ORDER BY seq",
-                (namespace, text_key(task), task),
-            ).fetchall()
-        return [id for (id,) in rows]
+            row = db.execute(
+                "SELECT id FROM procedures WHERE namespace = ? AND origin = ? ORDER BY seq LIMIT 1", (namespace, origin)
+            ).fetchone()
+        return row[0] if row else None
 
     def history(self, namespace: str, id: str) -> Sequence[tuple[Revision, int, int]]:
         """See `Store.history`."""
         with self._connection.reading() as db:
             rows = db.execute(
-                "SELECT body, served, succeeded FROM revisions WHERE namespace = ? AND procedure_id = ? ORDER BY number",
+                """SELECT body, served, succeeded FROM revisions
+                   WHERE namespace = ? AND procedure_id = ? ORDER BY number""",
                 (namespace, id),
             ).fetchall()
         return [(Revision.parse(body), served, succeeded) for body, served, succeeded in rows]
@@ -343,7 +348,7 @@ class SqliteStore:
         """See `Store.version`."""
         with self._connection.reading() as db:
             (version,) = db.execute("PRAGMA data_version").fetchone()
-        return int(version)
+        return int(version) + self._writes
 
     @property
     def path(self) -> str:
@@ -412,9 +417,9 @@ def _append(db: sqlite3.Connection, namespace: str, write: Write) -> None:
     )
     if head is None:
         seq = db.execute(
-            """INSERT INTO procedures (head, changed, status, task, task_key, facts, namespace, id, created_at, success)
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-            (*state, namespace, id, revision.at.isoformat(), int(write.success)),
+            """INSERT INTO procedures (head, changed, status, task, task_key, facts, namespace, id, created_at, success,
+               origin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            (*state, namespace, id, revision.at.isoformat(), int(write.success), write.origin),
         ).lastrowid
     else:
         seq = head[0]

@@ -1,0 +1,140 @@
+"""What a person does with a memory: look, search, retire, restore, undo. Shared by the sync and the async face."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+
+from memp.errors import RecordError
+from memp.recall import Recall
+from memp.records import Author, Outcome, Procedure, Receipt, Revision, Status, Trajectory
+from memp.stores.base import Stats, Store, Write
+
+
+class Curation:
+    """Reading and curating; every change is a new revision with a reason."""
+
+    def __init__(self, store: Store, namespace: str, clock: Callable[[], datetime], ids: Callable[[], str]) -> None:
+        self.store = store
+        self.namespace = namespace
+        self._clock = clock
+        self._ids = ids
+
+    # -- look --------------------------------------------------------------------------------------
+
+    def get(self, id: str) -> Procedure:
+        """The procedure of that id (or of the only id that starts so).
+
+        Raises:
+            RecordError: there is none, or several ids start so.
+        """
+        found = self.store.find(self.namespace, [id])
+        if found:
+            return found[0]
+        ids = [head.id for head in self.store.heads(self.namespace, "") if head.id.startswith(id)]
+        if len(ids) == 1:
+            return self.store.find(self.namespace, ids)[0]
+        if ids:
+            raise RecordError(f"{len(ids)} procedures start with {id!r}: {', '.join(ids[:5])}")
+        raise RecordError(f"no procedure {id!r} in namespace {self.namespace!r}; `memp memory ls` lists them")
+
+    def procedures(self, *, status: Status | None = None) -> Iterator[Procedure]:
+        """All procedures at their current revision, in the order they were created."""
+        ids = [h.id for h in self.store.heads(self.namespace, "") if status is None or h.status == status]
+        for start in range(0, len(ids), 500):
+            yield from self.store.find(self.namespace, ids[start : start + 500])
+
+    def search(self, words: str, *, limit: int = 20) -> Sequence[Procedure]:
+        """Procedures whose task or script holds the words, best first."""
+        return self.store.search(self.namespace, words, limit)
+
+    def history(self, id: str) -> Sequence[tuple[Revision, int, int]]:
+        """Every revision of a procedure, oldest first, with how often it was served and succeeded."""
+        return self.store.history(self.namespace, self.get(id).id)
+
+    def trajectory(self, id: str) -> Trajectory:
+        """The trajectory of that id.
+
+        Raises:
+            RecordError: there is none.
+        """
+        found = self.store.trajectory(self.namespace, id)
+        if found is None:
+            raise RecordError(f"no trajectory {id!r} in namespace {self.namespace!r}")
+        return found
+
+    def recall(self, id: str) -> Recall:
+        """A logged recall, as it was served.
+
+        Raises:
+            RecordError: there is none.
+        """
+        found = self.store.recalls(self.namespace, id)
+        if not found:
+            raise RecordError(f"no recall {id!r} in namespace {self.namespace!r}")
+        return found[0].with_loader(self.trajectory)
+
+    def recalls(self, *, limit: int = 50) -> Sequence[Recall]:
+        """Logged recalls, newest first."""
+        return [recall.with_loader(self.trajectory) for recall in self.store.recalls(self.namespace, None, limit)]
+
+    def outcomes(self, *, limit: int = 50) -> Sequence[Outcome]:
+        """Logged outcomes, newest first."""
+        return self.store.outcomes(self.namespace, limit)
+
+    def receipts(self, *, limit: int = 50) -> Sequence[Receipt]:
+        """What updates and discards did, newest first."""
+        return self.store.receipts(self.namespace, limit)
+
+    def stats(self) -> Stats:
+        """Counts of what the namespace holds."""
+        return self.store.stats(self.namespace)
+
+    # -- change ------------------------------------------------------------------------------------
+
+    def retire(self, id: str, *, reason: str, policy: str = "person") -> Revision:
+        """Stop serving a procedure; it is kept with its history and can be restored."""
+        return self._change(id, "retired", reason, policy)
+
+    def restore(self, id: str, *, reason: str = "restored", policy: str = "person") -> Revision:
+        """Serve a retired procedure again."""
+        return self._change(id, "active", reason, policy)
+
+    def undo(self, id: str, *, to: int | None = None, reason: str = "") -> Revision:
+        """Return to revision `to` (default: the one before the current) by appending it as a new revision.
+
+        Raises:
+            RecordError: there is nothing to undo, or no such revision.
+            Conflict: somebody revised the procedure meanwhile.
+        """
+        procedure = self.get(id)
+        wanted = procedure.revision.parent if to is None else to
+        if wanted is None:
+            raise RecordError(f"procedure {procedure.id} has only its first revision; retire it instead")
+        found = [r for r, _, _ in self.store.history(self.namespace, procedure.id) if r.number == wanted]
+        if not found or wanted == procedure.revision.number:
+            raise RecordError(
+                f"procedure {procedure.id} cannot return to revision {wanted}; it is at {procedure.revision.number}"
+            )
+        return self._append(procedure, found[0], found[0].status, reason or f"undo to revision {wanted}", "person")
+
+    def _change(self, id: str, status: Status, reason: str, policy: str) -> Revision:
+        procedure = self.get(id)
+        if procedure.status == status:
+            raise RecordError(f"procedure {procedure.id} is {status} already")
+        return self._append(procedure, procedure.revision, status, reason, policy)
+
+    def _append(self, procedure: Procedure, like: Revision, status: Status, reason: str, policy: str) -> Revision:
+        current = procedure.revision
+        revision = Revision(
+            procedure_id=procedure.id,
+            number=current.number + 1,
+            parent=current.number,
+            content=like.content,
+            status=status,
+            reason=reason,
+            evidence=like.evidence,
+            author=Author(policy=policy),
+            at=self._clock(),
+            tokens=like.tokens,
+        )
+        self.store.write(self.namespace, [Write(revision=revision)], consume=None, receipt_id="")
+        return revision
