@@ -14,6 +14,8 @@ class Provider(NamedTuple):
     """As in `openai:gpt-4o`."""
     key_variable: str
     url_variable: str
+    url_hint: str
+    """What the base URL usually looks like."""
 
 
 class Access(NamedTuple):

@@ -97,7 +97,7 @@ class Failures(NamedTuple):
         if code == "model_not_found" or about_model:
             return UnknownModel, f"there is no model {model!r}; check the name (the provider said: {said})"
         if status == 404:
-            return BadRequest, f"nothing answers at {place}; check the base URL, it usually ends in /v1 ({said})"
+            return BadRequest, f"nothing answers at {place}; check the base URL, {self.provider.url_hint} ({said})"
         if status == 408:
             return ProviderTimeout, f"{model!r} gave no answer in time, after all retries: {said}"
         if status == 429:

@@ -13,7 +13,9 @@ from memp.models.base import Message, Reply, Stop
 from memp.models.prices import Cached, Price
 from memp.records import Usage
 
-ANTHROPIC: Final = Provider("anthropic", key_variable="ANTHROPIC_API_KEY", url_variable="ANTHROPIC_BASE_URL")
+ANTHROPIC: Final = Provider(
+    "anthropic", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "it is what comes before /v1/messages"
+)
 DEFAULT_MAX_TOKENS: Final = 1024
 _STOPS: Final[dict[str, Stop]] = {
     "end_turn": "stop",
@@ -102,7 +104,7 @@ class AnthropicChat(Client):
         hooks = {"response": [_no_endless_wait]}
         return sdk.AsyncAnthropic(
             api_key=key,
-            base_url=url,
+            base_url=url and url.rstrip("/").removesuffix("/v1"),  # the SDK adds /v1 itself
             timeout=self._timeout,
             max_retries=self._max_retries,
             http_client=sdk.DefaultAsyncHttpxClient(timeout=self._timeout, event_hooks=hooks),

@@ -15,7 +15,7 @@ from memp.models.metered import Meter
 from memp.models.prices import Cached, Price
 from memp.records import Usage
 
-OPENAI: Final = Provider("openai", key_variable="OPENAI_API_KEY", url_variable="OPENAI_BASE_URL")
+OPENAI: Final = Provider("openai", "OPENAI_API_KEY", "OPENAI_BASE_URL", "it usually ends in /v1")
 _STOPS: Final[dict[str, Stop]] = {"stop": "stop", "length": "length", "content_filter": "refusal"}
 _DIMENSIONS: Final = {
     "text-embedding-3-small": 1536,
