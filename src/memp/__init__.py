@@ -7,23 +7,51 @@ memory.record(Trajectory(task=..., steps=..., reward=1.0), recall)
 receipt = memory.update()
 """
 
-from memp.errors import (
-    BudgetExceeded,
-    Conflict,
-    MempError,
-    MissingExtra,
-    ModelError,
-    RecordError,
-    StoreError,
-    UnknownName,
-)
-from memp.memory import AsyncProceduralMemory
-from memp.recall import Recall
-from memp.records import Outcome, Procedure, Receipt, Revision, Script, Step, Trajectory, Usage
-from memp.sync import ProceduralMemory
-from memp.update.discard import Discard
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from memp.errors import (
+        BudgetExceeded,
+        Conflict,
+        MempError,
+        MissingExtra,
+        ModelError,
+        RecordError,
+        StoreError,
+        UnknownName,
+    )
+    from memp.memory import AsyncProceduralMemory
+    from memp.recall import Recall
+    from memp.records import Outcome, Procedure, Receipt, Revision, Script, Step, Trajectory, Usage
+    from memp.sync import ProceduralMemory
+    from memp.update.discard import Discard
 
 __version__ = "0.1.0"
+
+# Name -> module. Loaded on first use, so that `import memp` and `memp --help` answer at once.
+_HOMES = {
+    **dict.fromkeys(
+        (
+            "BudgetExceeded",
+            "Conflict",
+            "MempError",
+            "MissingExtra",
+            "ModelError",
+            "RecordError",
+            "StoreError",
+            "UnknownName",
+        ),
+        "memp.errors",
+    ),
+    **dict.fromkeys(
+        ("Outcome", "Procedure", "Receipt", "Revision", "Script", "Step", "Trajectory", "Usage"), "memp.records"
+    ),
+    "AsyncProceduralMemory": "memp.memory",
+    "Discard": "memp.update.discard",
+    "ProceduralMemory": "memp.sync",
+    "Recall": "memp.recall",
+}
 
 __all__ = [
     "AsyncProceduralMemory",
@@ -48,3 +76,15 @@ __all__ = [
     "Usage",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'memp' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -39,7 +39,8 @@ class VectorTable:
 
     def row(self, row: int) -> Vectors:
         """The vector of `row`."""
-        return self._rows[row]
+        vector: Vectors = self._rows[row]
+        return vector
 
     def scores(self, query: Vectors) -> NDArray[np.float32]:
         """Cosine of every row with the unit vector `query`; shape (len(self),)."""
