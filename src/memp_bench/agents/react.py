@@ -1,0 +1,226 @@
+"""The agent pi_mp(a | s): one ReAct loop (thought, action, observation) for every environment."""
+
+import asyncio
+import importlib.metadata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from memp.errors import BudgetExceeded, EnvironmentFailed, ModelError
+from memp.models.base import ChatModel, Message, Reply, Role
+from memp.records import Step, now
+from memp_bench.agents.episode import (
+    Episode,
+    EpisodeEnd,
+    EpisodeFile,
+    EpisodeStart,
+    EpisodeStatus,
+    Failure,
+    ended,
+    episode_from,
+)
+from memp_bench.agents.reply import parse_reply
+from memp_bench.envs.base import Environment, Observation, Task
+
+OnStep = Callable[[int, Step], None]
+"""Called after each step with its number (from 1) and the step."""
+
+NO_ACTION = (
+    "Your reply had no line 'Action: ...'. Reply with one line 'Thought: ...' and one line 'Action: ...', "
+    "with one of the commands you were given. This used up a turn."
+)
+
+
+MAX_SHOWN = 50_000
+"""Longest observation or reply that is kept, in characters; the rest is cut, and the agent is told."""
+
+
+def system_prompt(instructions: str, example: str = "", recalled: str = "") -> str:
+    """The system message: the rules, then the example and the recalled procedures, each in marks of its own."""
+    parts = [instructions.strip()]
+    if example.strip():
+        parts.append(f"An example of another task:\n\n<example>\n{example.strip()}\n</example>")
+    if recalled.strip():
+        parts.append(f"<memory>\n{recalled.strip()}\n</memory>")
+    return "\n\n".join(parts)
+
+
+async def play(
+    env: Environment,
+    task: Task,
+    model: ChatModel,
+    *,
+    instructions: str,
+    example: str = "",
+    recalled: str = "",
+    recall_id: str | None = None,
+    max_steps: int = 30,
+    temperature: float | None = 1.0,
+    max_tokens: int | None = None,
+    seed: int | None = None,
+    config: Mapping[str, Any] | None = None,
+    file: EpisodeFile | None = None,
+    on_step: OnStep | None = None,
+    clock: Callable[[], datetime] = now,
+) -> Episode:
+    """Play `task` in `env` and return what happened; `file` is written after every step.
+
+    `seed` and `config` are only recorded. The environment is not closed. A provider or environment that breaks
+    gives an episode of status `failed` that names the boundary, never a failed task.
+
+    Raises:
+        BudgetExceeded: a cap was reached; the episode so far is in `file`, status `stopped`.
+        asyncio.CancelledError: likewise.
+    """
+    settings = {"max_steps": max_steps, "temperature": temperature, "max_tokens": max_tokens, "seed": seed}
+    start = EpisodeStart(
+        task_id=task.id,
+        family=task.family,
+        model=model.name,
+        simulated=model.simulated,
+        recall_id=recall_id,
+        recalled=recalled,
+        config=settings | dict(config or {}),
+        memp_version=importlib.metadata.version("memp"),
+        started_at=clock(),
+    )
+    prompt = Message(role="system", content=system_prompt(instructions, example, recalled))
+    run = _Run(env, model, start, [prompt], file, on_step, clock)
+    try:
+        return run.finish(await run.play(task, max_steps, temperature, max_tokens))
+    except BudgetExceeded as error:
+        run.finish(run.end("stopped", reason=str(error)))
+        raise
+    except asyncio.CancelledError:
+        run.finish(run.end("stopped", reason="cancelled"))
+        raise
+
+
+class _BrokenError(Exception):
+    """Carries a failure from the call that broke to the end of the episode."""
+
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+        super().__init__(failure.message)
+
+
+@dataclass
+class _Run:
+    """The state of one episode while it is played."""
+
+    env: Environment
+    model: ChatModel
+    start: EpisodeStart
+    messages: list[Message]
+    file: EpisodeFile | None
+    on_step: OnStep | None
+    clock: Callable[[], datetime]
+    steps: list[Step] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list)
+    reward: float = 0.0
+    begun: bool = False
+
+    async def play(self, task: Task, max_steps: int, temperature: float | None, max_tokens: int | None) -> EpisodeEnd:
+        try:
+            done = await self._open(task)
+            while not done and len(self.steps) < max_steps:
+                reply = await self._ask(temperature, max_tokens)
+                done = await self._do(reply)
+        except _BrokenError as broken:
+            return self.end("failed", failure=broken.failure)
+        return self.end("done", success=self.reward >= 1.0)
+
+    async def _open(self, task: Task) -> bool:
+        try:
+            opening = await self.env.reset(task)
+        except Exception as error:  # the episode boundary: whatever broke, it is the environment
+            raise _BrokenError(_environment(error)) from error
+        first = opening.observation.model_copy(update={"text": _readable(opening.observation.text)})
+        self.start = self.start.model_copy(update={"task": opening.task, "start": first.text})
+        self.begin()
+        self.reward = first.reward
+        self._say("user", f"Task: {opening.task}\n\nObservation: {first.text}")
+        return first.done
+
+    async def _ask(self, temperature: float | None, max_tokens: int | None) -> Reply:
+        try:
+            reply = await self.model.complete(
+                tuple(self.messages), purpose="act", temperature=temperature, max_tokens=max_tokens
+            )
+        except BudgetExceeded:
+            raise
+        except Exception as error:  # the episode boundary: whatever broke, it is the provider
+            raise _BrokenError(_provider(error)) from error
+        return reply.model_copy(update={"text": _readable(reply.text)})
+
+    async def _do(self, reply: Reply) -> bool:
+        self.replies.append(reply)
+        self._say("assistant", reply.text)
+        thought, action = parse_reply(reply.text)
+        if action is None:
+            seen = Observation(text=NO_ACTION, reward=self.reward, invalid=True)
+            step = Step(action="", thought=thought or reply.text, observation=NO_ACTION, error="agent")
+        else:
+            try:
+                seen = await self.env.step(action)
+            except Exception as error:
+                self._keep(Step(action=action, thought=thought, error="environment"), reply)
+                raise _BrokenError(_environment(error)) from error
+            seen = seen.model_copy(update={"text": _readable(seen.text)})
+            step = Step(
+                action=action,
+                thought=thought,
+                observation=seen.text,
+                reward=seen.reward,
+                error="agent" if seen.invalid else None,
+            )
+        self.reward = seen.reward
+        self._say("user", f"Observation: {seen.text}")
+        self._keep(step, reply)
+        return seen.done
+
+    def _keep(self, step: Step, reply: Reply) -> None:
+        self.steps.append(step)
+        if self.file is not None:
+            self.file.add(step, reply)
+        if self.on_step is not None:
+            self.on_step(len(self.steps), step)
+
+    def _say(self, role: Role, content: str) -> None:
+        self.messages.append(Message(role=role, content=content))
+
+    def begin(self) -> None:
+        """Write the header, once."""
+        if self.file is not None and not self.begun:
+            self.file.begin(self.start)
+        self.begun = True
+
+    def end(self, status: EpisodeStatus, **more: Any) -> EpisodeEnd:
+        """The end of the episode as it stands."""
+        return ended(status, self.reward, self.replies, self.clock(), **more)
+
+    def finish(self, end: EpisodeEnd) -> Episode:
+        """Write the end and put the episode together."""
+        self.begin()
+        if self.file is not None:
+            self.file.end(end)
+        return episode_from(self.start, end, self.steps, self.replies)
+
+
+def _readable(text: str) -> str:
+    """Valid Unicode of bounded length: what is shown is what is stored."""
+    if len(text) > MAX_SHOWN:
+        text = f"{text[:MAX_SHOWN]}\n[cut: {len(text):,} characters in all]"
+    return text.encode("utf-8", "replace").decode()
+
+
+def _provider(error: Exception) -> Failure:
+    retryable = error.retryable if isinstance(error, ModelError) else False
+    return Failure(boundary="provider", kind=type(error).__name__, message=str(error), retryable=retryable)
+
+
+def _environment(error: Exception) -> Failure:
+    # EnvironmentFailed is raised for a crash or a stall; anything else is a defect that would come again.
+    retryable = isinstance(error, EnvironmentFailed)
+    return Failure(boundary="environment", kind=type(error).__name__, message=str(error), retryable=retryable)
