@@ -151,7 +151,9 @@ class _Reader:
 
     def _pitfalls(self, text: str) -> None:
         for line in text.splitlines():
-            for phrase in line.rpartition("effect:")[2].split(";"):
+            missed = re.search(r"\((.+)\) was never achieved", line)
+            phrases = [missed[1]] if missed else re.split(r"[;,]", line.rpartition("effect:")[2])
+            for phrase in phrases:
                 command = self.grammar.match(re.sub(r"^\s*[-*]\s*", "", phrase))
                 if command is not None:
                     self._failed(command, _DOES)
