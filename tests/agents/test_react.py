@@ -1,11 +1,13 @@
 import asyncio
 import json
 import time
+from datetime import UTC, datetime
 
 import pytest
 from agentdoubles import Counter, Scripted
 
-from memp.errors import AuthError, BudgetExceeded, EnvironmentFailed, ProviderDown, RecordError
+from memp.errors import AuthError, BudgetExceeded, EnvironmentFailed, ProviderDown, RecordError, StoreError
+from memp.recall import Recall
 from memp_bench.agents.episode import EpisodeFile, trajectory_of
 from memp_bench.agents.react import MAX_SHOWN, NO_ACTION, play, system_prompt
 from memp_bench.envs.base import Observation, Task
@@ -18,14 +20,30 @@ async def run(env, model, **options):
     return await play(env, TASK, model, instructions="Count.", **options)
 
 
+async def a_recall(task):
+    assert task == "count to 3"
+    return Recall(id="r1", namespace="n", task=task, policy="query", at=datetime.now(UTC))
+
+
+async def test_a_memory_that_fails_is_not_a_failed_task():
+    async def broken(task):
+        raise StoreError("the file is gone")
+
+    episode = await run(Counter(3), Scripted(COUNT), recall=broken)
+    assert (episode.status, episode.failure.boundary, episode.failure.message) == (
+        "failed",
+        "memory",
+        "the file is gone",
+    )
+
+
 async def test_plays_to_the_end_and_keeps_everything(tmp_path):
     heard = []
     model = Scripted(COUNT, COUNT, COUNT)
     episode = await run(
         Counter(3),
         model,
-        recalled="<procedure>",
-        recall_id="r1",
+        recall=a_recall,
         on_step=lambda n, step: heard.append((n, step.action)),
     )
     assert (episode.status, episode.success, episode.reward, episode.counted) == ("done", True, 1.0, True)

@@ -21,7 +21,7 @@ EpisodeStatus = Literal["done", "failed", "stopped", "incomplete"]
 class Failure(Record):
     """What broke an episode, attributed to one boundary."""
 
-    boundary: Literal["provider", "environment"]
+    boundary: Literal["provider", "environment", "memory"]
     kind: str
     """Class of the error, for example `RateLimited`."""
     message: Text

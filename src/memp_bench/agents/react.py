@@ -2,13 +2,14 @@
 
 import asyncio
 import importlib.metadata
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from memp.errors import BudgetExceeded, EnvironmentFailed, ModelError
+from memp.errors import BudgetExceeded, EnvironmentFailed, MempError, ModelError
 from memp.models.base import ChatModel, Message, Reply, Role
+from memp.recall import Recall
 from memp.records import Step, now
 from memp_bench.agents.episode import (
     Episode,
@@ -25,6 +26,9 @@ from memp_bench.envs.base import Environment, Observation, Task
 
 OnStep = Callable[[int, Step], None]
 """Called after each step with its number (from 1) and the step."""
+
+RecallFor = Callable[[str], Awaitable[Recall | None]]
+"""Asks a memory for a task, once the task is known in words."""
 
 NO_ACTION = (
     "Your reply had no line 'Action: ...'. Reply with one line 'Thought: ...' and one line 'Action: ...', "
@@ -53,8 +57,8 @@ async def play(
     *,
     instructions: str,
     example: str = "",
+    recall: RecallFor | None = None,
     recalled: str = "",
-    recall_id: str | None = None,
     max_steps: int = 30,
     temperature: float | None = 1.0,
     max_tokens: int | None = None,
@@ -66,7 +70,8 @@ async def play(
 ) -> Episode:
     """Play `task` in `env` and return what happened; `file` is written after every step.
 
-    `seed` and `config` are only recorded. The environment is not closed. A provider or environment that breaks
+    `recall` is asked once, with the task in words; `recalled` is text that stands fixed. `seed` and `config` are only
+    recorded. The environment is not closed. A provider or environment that breaks
     gives an episode of status `failed` that names the boundary, never a failed task.
 
     Raises:
@@ -79,16 +84,24 @@ async def play(
         family=task.family,
         model=model.name,
         simulated=model.simulated,
-        recall_id=recall_id,
         recalled=recalled,
         config=settings | dict(config or {}),
         memp_version=importlib.metadata.version("memp"),
         started_at=clock(),
     )
-    prompt = Message(role="system", content=system_prompt(instructions, example, recalled))
-    run = _Run(env, model, start, [prompt], file, on_step, clock)
+    run = _Run(env, model, start, [], file, on_step, clock)
     try:
-        return run.finish(await run.play(task, max_steps, temperature, max_tokens))
+        return run.finish(
+            await run.play(
+                task,
+                recall=recall,
+                instructions=instructions,
+                example=example,
+                max_steps=max_steps,
+                temperature=temperature,
+                max_tokens=max_tokens,
+            )
+        )
     except BudgetExceeded as error:
         run.finish(run.end("stopped", reason=str(error)))
         raise
@@ -121,9 +134,25 @@ class _Run:
     reward: float = 0.0
     begun: bool = False
 
-    async def play(self, task: Task, max_steps: int, temperature: float | None, max_tokens: int | None) -> EpisodeEnd:
+    async def play(
+        self,
+        task: Task,
+        *,
+        recall: RecallFor | None,
+        instructions: str,
+        example: str,
+        max_steps: int,
+        temperature: float | None,
+        max_tokens: int | None,
+    ) -> EpisodeEnd:
         try:
-            done = await self._open(task)
+            opening = await self._open(task)
+            if recall is not None:
+                await self._remember(recall)
+            self._say("system", system_prompt(instructions, example, self.start.recalled))
+            self._say("user", f"Task: {self.start.task}\n\nObservation: {self.start.start}")
+            self.begin()
+            done = opening.done
             while not done and len(self.steps) < max_steps:
                 reply = await self._ask(temperature, max_tokens)
                 done = await self._do(reply)
@@ -131,17 +160,26 @@ class _Run:
             return self.end("failed", failure=broken.failure)
         return self.end("done", success=self.reward >= 1.0)
 
-    async def _open(self, task: Task) -> bool:
+    async def _open(self, task: Task) -> Observation:
         try:
             opening = await self.env.reset(task)
         except Exception as error:  # the episode boundary: whatever broke, it is the environment
             raise _BrokenError(_environment(error)) from error
         first = opening.observation.model_copy(update={"text": _readable(opening.observation.text)})
         self.start = self.start.model_copy(update={"task": opening.task, "start": first.text})
-        self.begin()
         self.reward = first.reward
-        self._say("user", f"Task: {opening.task}\n\nObservation: {first.text}")
-        return first.done
+        return first
+
+    async def _remember(self, recall: RecallFor) -> None:
+        try:
+            found = await recall(self.start.task)
+            text = "" if found is None else found.render()
+        except BudgetExceeded:
+            raise
+        except MempError as error:
+            raise _BrokenError(_memory(error)) from error
+        id = None if found is None else found.id
+        self.start = self.start.model_copy(update={"recall_id": id, "recalled": text})
 
     async def _ask(self, temperature: float | None, max_tokens: int | None) -> Reply:
         try:
@@ -218,6 +256,11 @@ def _readable(text: str) -> str:
 def _provider(error: Exception) -> Failure:
     retryable = error.retryable if isinstance(error, ModelError) else False
     return Failure(boundary="provider", kind=type(error).__name__, message=str(error), retryable=retryable)
+
+
+def _memory(error: MempError) -> Failure:
+    retryable = not isinstance(error, ModelError) or error.retryable
+    return Failure(boundary="memory", kind=type(error).__name__, message=str(error), retryable=retryable)
 
 
 def _environment(error: Exception) -> Failure:

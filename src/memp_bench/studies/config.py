@@ -1,0 +1,64 @@
+"""What a run is: everything that decides its result, and nothing else."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from pydantic import Field
+
+from memp.errors import MempError
+from memp.records import Record
+
+
+class RunConfig(Record):
+    """One evaluation stream. Saved in the run's folder; repeating the command resumes it."""
+
+    benchmark: str
+    split: str
+    games: int | None = Field(None, ge=1)
+    """A seeded sample of the split; None plays all of it."""
+    seed: int = 0
+    model: str = "sim:novice"
+    base_url: str | None = None
+    builder: str = "rules"
+    """Who writes scripts, facts and corrections: `rules` or a model."""
+    embedder: str = "static"
+    memory: bool = True
+    """False is the arm without memory."""
+    source: str | None = None
+    """Digest of the memory the run starts from; None starts empty."""
+    build: str = "proceduralization"
+    retrieve: str = "query"
+    update: str = "adjustment"
+    every: int | None = Field(None, ge=1)
+    """Update after so many tasks; None updates never (frozen)."""
+    discard: bool = False
+    k: int = Field(10, ge=1)
+    floor: float = 0.0
+    max_tokens: int = Field(12_000, ge=1)
+    """Budget of the recalled text."""
+    max_steps: int = Field(30, ge=1)
+    temperature: float | None = 1.0
+
+    @property
+    def digest(self) -> str:
+        """Names the run; ids of its trajectories are made from it."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+    def claim(self, folder: Path) -> None:
+        """Write the config into `folder`, or check that the run that is there is this one.
+
+        Raises:
+            MempError: another run is there; names what differs.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "run.json"
+        if not file.exists():
+            part = file.with_suffix(".part")
+            part.write_text(self.model_dump_json(indent=2) + "\n")
+            part.replace(file)
+            return
+        there, mine = json.loads(file.read_text()), json.loads(self.model_dump_json())
+        differs = [f"{key} was {there.get(key)!r}, is {mine[key]!r}" for key in mine if there.get(key) != mine[key]]
+        if differs:
+            raise MempError(f"{folder} holds another run ({'; '.join(differs)}); choose another --out or remove it")
