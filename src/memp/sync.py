@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from memp.curation import Curation
+from memp.errors import StoreError
 from memp.memory import AsyncProceduralMemory, Recorded
 from memp.recall import Recall
 from memp.records import Receipt, Trajectory
@@ -44,8 +45,9 @@ class ProceduralMemory(Curation):
 
     def close(self) -> None:
         """Let go of the store and the embedder's connections."""
-        self._loop.run(self._memory.close())
-        self._loop.close()
+        if not self._loop.closed:
+            self._loop.run(self._memory.close())
+            self._loop.close()
 
     def __enter__(self) -> "ProceduralMemory":
         return self
@@ -55,22 +57,29 @@ class ProceduralMemory(Curation):
 
 
 class _Loop:
-    """One private event loop, so that a provider's connections always meet the loop they were made in."""
+    """One private event loop, so that a provider's connections always meet the loop they were made in.
+
+    Not `asyncio.Runner`: its SIGINT handling formats the finished task, results and all, at every call.
+    """
 
     def __init__(self) -> None:
-        self._runner = asyncio.Runner()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.closed = False
         self._lock = threading.Lock()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         with self._lock:
+            if self.closed:
+                work.close()
+                raise StoreError("this memory was closed; open it again")
             if not _in_event_loop():
-                return self._runner.run(work)
+                return self._complete(work)
             result: list[T] = []
             failure: list[BaseException] = []
 
             def elsewhere() -> None:
                 try:
-                    result.append(self._runner.run(work))
+                    result.append(self._complete(work))
                 except BaseException as error:  # noqa: BLE001 - carried over to the calling thread
                     failure.append(error)
 
@@ -81,9 +90,23 @@ class _Loop:
                 raise failure[0]
             return result[0]
 
+    def _complete(self, work: Coroutine[Any, Any, T]) -> T:
+        loop = self._loop = self._loop or asyncio.new_event_loop()
+        task = loop.create_task(work)
+        try:
+            return loop.run_until_complete(task)
+        finally:
+            if not task.done():  # Ctrl-C: let the work clean up behind itself
+                task.cancel()
+                loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+
     def close(self) -> None:
         with self._lock:
-            self._runner.close()
+            self.closed = True
+            if self._loop is not None:
+                self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+                self._loop.close()
+                self._loop = None
 
 
 def _in_event_loop() -> bool:
