@@ -1,5 +1,7 @@
 """TextWorld's PDDL games as an environment; the engine itself runs in the pool's processes."""
 
+from collections.abc import Sequence
+
 from memp.errors import EnvironmentFailed
 from memp_bench.envs.base import Observation, Opening, Task
 from memp_bench.envs.engine.player import Engine
@@ -22,6 +24,18 @@ def game_pool(
     return WorkerPool(PLAYER, {"engine": engine, "cache": cache}, size=size, processes=processes)
 
 
+def game_of(task: Task) -> str:
+    """The path of a task's game.
+
+    Raises:
+        EnvironmentFailed: the task names none.
+    """
+    game = task.payload.get("game")
+    if not game:
+        raise EnvironmentFailed(f"task {task.id} names no game file (payload 'game')")
+    return game
+
+
 class TextWorldEnvironment:
     """Plays tasks whose payload holds `game`, the path of a `.tw-pddl` file. One episode at a time."""
 
@@ -35,9 +49,7 @@ class TextWorldEnvironment:
         Raises:
             EnvironmentFailed: the game is missing or damaged, or its process failed.
         """
-        game = task.payload.get("game")
-        if not game:
-            raise EnvironmentFailed(f"task {task.id} names no game file (payload 'game')")
+        game = game_of(task)
         await self.close()
         self._worker = await self._pool.acquire()
         try:
@@ -57,6 +69,16 @@ class TextWorldEnvironment:
             raise EnvironmentFailed("step before reset: there is no game")
         observation: Observation = await self._worker.call("step", action)
         return observation
+
+    async def handcoded(self, task: Task, max_steps: int) -> tuple[Opening, Sequence[tuple[str, Observation]]]:
+        """The task as ALFWorld's hand-coded expert plays it, in an episode of its own: opening and rounds.
+
+        Raises:
+            EnvironmentFailed: the game cannot be played, or is not one of ALFWorld's.
+        """
+        async with self._pool.lease() as worker:
+            words, first, rounds = await worker.call("handcoded", game_of(task), max_steps)
+        return Opening(task=words, observation=first), rounds
 
     async def close(self) -> None:
         """Give the slot back."""

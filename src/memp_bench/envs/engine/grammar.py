@@ -47,7 +47,8 @@ def expression(text: str) -> CodeType:
     """A compiled `{...}` expression.
 
     Raises:
-        ValueError: it does more than join, choose and compare attributes and texts. A game file is data and may not run code.
+        ValueError: it does more than join, choose and compare attributes and texts. A game file is data and
+            may not run code.
     """
     tree = ast.parse(text.strip(), "<grammar>", "eval")
     for node in ast.walk(tree):

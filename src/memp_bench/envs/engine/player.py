@@ -73,11 +73,11 @@ class GamePlayer:
     `cache` is the folder for translations of the fast engine (None: in memory only).
     """
 
-    def __init__(self, engine: Engine = "fast", cache: str | Path | None = None, facts: bool = False) -> None:
+    def __init__(self, engine: Engine = "fast", cache: str | Path | None = None) -> None:
         if engine not in get_args(Engine):
             raise UnknownName("engine", engine, get_args(Engine))
         try:
-            self._env = _new_env(engine, Path(cache) if cache else None, facts)
+            self._env = _new_env(engine, Path(cache) if cache else None)
         except ImportError as error:
             raise MissingExtra("alfworld", f"the TextWorld engine ({error})") from None
         self.state: Any = None
@@ -107,6 +107,27 @@ class GamePlayer:
         self.state, _, _ = self._env.step(action)
         return self._observe(clean(self.state.feedback))
 
+    def handcoded(self, path: str | Path, max_steps: int) -> tuple[str, Observation, list[tuple[str, Observation]]]:
+        """The game at `path` as ALFWorld's hand-coded expert plays it: task, first observation, rounds.
+
+        Raises:
+            EnvironmentFailed: not a game, or not named as the expert needs it.
+        """
+        from memp_bench.envs.engine.handcoded import actions
+
+        infos = self._env.request_infos
+        infos.facts = True
+        try:
+            task, first = self.load(path)
+            rounds: list[tuple[str, Observation]] = []
+            for action in actions(Path(path), self, max_steps):
+                rounds.append((action, self.step(action)))
+                if rounds[-1][1].done:
+                    break
+        finally:
+            infos.facts = False
+        return task, first, rounds
+
     def _observe(self, text: str) -> Observation:
         won = bool(self.state["won"])
         return Observation(
@@ -118,12 +139,12 @@ class GamePlayer:
         )
 
 
-def _new_env(engine: Engine, cache: Path | None, facts: bool) -> Any:
+def _new_env(engine: Engine, cache: Path | None) -> Any:
     import textworld
     from alfworld.agents.environment.alfred_tw_env import AlfredDemangler
     from textworld.envs.pddl.pddl import PddlEnv
 
-    infos = textworld.EnvInfos(won=True, admissible_commands=True, facts=facts)
+    infos = textworld.EnvInfos(won=True, admissible_commands=True)
     if engine == "fast":
         from memp_bench.envs.engine import fast
 
