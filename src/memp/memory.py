@@ -7,21 +7,22 @@ receipt    = memory.update()                    # B and U over what was recorded
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import repeat
 from pathlib import Path
+from typing import Literal
 
 from memp.build import BuildPolicy, build_policy
 from memp.build.distil import Distiller, ModelDistiller
 from memp.build.rules import RuleDistiller
 from memp.curation import Curation
-from memp.errors import BudgetExceeded, Conflict, ModelError, RecordError, UnusableReply
+from memp.errors import BudgetExceeded, Conflict, ModelError, RecordError, UnknownName, UnusableReply
 from memp.models.base import ChatModel, Embedder
 from memp.models.metered import Meter, Metered
 from memp.recall import LeftOut, Recall, Recalled
-from memp.records import Outcome, Receipt, Record, Revision, Skipped, Trajectory, Usage, new_id, now
-from memp.render import approximate_tokens, render_content
+from memp.records import Outcome, Procedure, Receipt, Record, Revision, Skipped, Trajectory, Usage, new_id, now
+from memp.render import HEADER, WRAPPING, approximate_tokens, render_content
 from memp.retrieve import Hit, Index, Query, RetrievePolicy, retrieve_policy
 from memp.stores.base import Store, Waiting, Write, origin_key
 from memp.stores.sqlite import SqliteStore
@@ -29,6 +30,7 @@ from memp.update import Add, Change, Discard, Episode, Revise, Skip, UpdatePolic
 from memp.workshop import StoredDrafts, Workshop
 
 CONFLICTS_RETRIED = 5
+SERVED = ("active", "retired", "any")
 
 
 class Recorded(Record):
@@ -55,7 +57,7 @@ class AsyncProceduralMemory(Curation):
         k: how many procedures to serve. floor: least score to serve.
         max_tokens: budget of a rendered recall; procedures are served whole or not at all.
         every: update by itself whenever so many trajectories wait; None leaves it to the caller.
-        discard: retire what does not help after each update; None never does.
+        discard: after each update, retire those of the procedures served since that do not help; None never does.
         success_at: reward from which a trajectory counts as a success.
         meter: counts usage; give one with a `Budget` to cap it.
         clock, ids: for runs that repeat exactly.
@@ -83,8 +85,6 @@ class AsyncProceduralMemory(Curation):
         clock: Callable[[], datetime] = now,
         ids: Callable[[], str] = new_id,
     ) -> None:
-        if k < 1:
-            raise ValueError(f"k is {k}; at least one procedure must be asked for")
         if every is not None and every < 1:
             raise ValueError(f"every is {every}; give a number of tasks from 1, or None")
         builder = build_policy(build)
@@ -92,9 +92,11 @@ class AsyncProceduralMemory(Curation):
         self.updating = update_policy(update)
         super().__init__(store if not isinstance(store, str | Path) else SqliteStore(store), namespace, clock, ids)
         self.meter = meter if meter is not None else Meter()
-        self.k, self.floor, self.max_tokens, self.every = k, floor, max_tokens, every
+        self.k, self.floor, self.max_tokens, self.every = _at_least_one(k), floor, max_tokens, every
         self.discarding, self.success_at = discard, success_at
         self._count_tokens = count_tokens
+        self._one_update = asyncio.Lock()
+        self._left = 0
         self._embedder = embedder if embedder is not None else _bundled_embedder()
         self._index = Index(self.store, namespace, self._embedder)
         self._drafts = StoredDrafts(self.store, namespace)
@@ -115,7 +117,7 @@ class AsyncProceduralMemory(Curation):
         k: int | None = None,
         floor: float | None = None,
         max_tokens: int | None = None,
-        status: str = "active",
+        status: Literal["active", "retired", "any"] = "active",
         only_success: bool = False,
         log: bool = True,
     ) -> Recall:
@@ -130,20 +132,26 @@ class AsyncProceduralMemory(Curation):
 
         Raises:
             RecordError: the task is empty.
+            UnknownName: there is no such status.
             ModelError: the facts or the embedding could not be had.
         """
         if not task.strip():
             raise RecordError("the task is empty; give the task in words")
+        if status not in SERVED:
+            raise UnknownName("status", status, SERVED)
+        k = self.k if k is None else _at_least_one(k)
         await self._index.refresh()
         if self.retrieving.uses_facts and facts is None and len(self._index):
             facts = await self._distiller.facts(task)
-        query = Query(task=task, facts=facts or {}, k=k or self.k)
+        query = Query(task=task, facts=facts or {}, k=k)
         hits: Sequence[Hit] = []
         if len(self._index):
             hits = await self.retrieving.rank(
                 query, self._index, self._index.hidden(status=status, only_success=only_success)
             )
-        ranked, left_out = self._fit(hits, self.floor if floor is None else floor, max_tokens or self.max_tokens)
+        ranked, left_out = self._fit(
+            hits, self.floor if floor is None else floor, self.max_tokens if max_tokens is None else max_tokens
+        )
         recall = Recall(
             id=self._ids(),
             namespace=self.namespace,
@@ -165,12 +173,13 @@ class AsyncProceduralMemory(Curation):
         found = {p.id: p for p in self.store.find(self.namespace, [hit.id for hit in hits])}
         ranked: list[Recalled] = []
         left_out: list[LeftOut] = []
-        room = float("inf") if budget is None else budget
+        wrapping = self._count_tokens(WRAPPING)
+        room = float("inf") if budget is None else max(0, budget - self._count_tokens(HEADER))
         for hit in hits:
             procedure, why = found.get(hit.id), ""
             if procedure is None:
                 continue
-            size = procedure.revision.tokens
+            size = procedure.revision.tokens + wrapping
             if hit.score < floor and self.retrieving.name != "random":
                 why = f"score {hit.score:.3f} is below the floor {floor:g}"
             elif size > room:
@@ -198,7 +207,7 @@ class AsyncProceduralMemory(Curation):
         outcome = None if recall is None else self._outcome(trajectory, recall)
         self.store.record(self.namespace, trajectory, recall, outcome, self._clock())
         receipt = None
-        if self.every is not None and len(self.store.waiting(self.namespace)) >= self.every:
+        if self.every is not None and len(self.store.waiting(self.namespace)) - self._left >= self.every:
             receipt = await self.update()
         return Recorded(trajectory_id=trajectory.id, outcome=outcome, receipt=receipt)
 
@@ -225,8 +234,25 @@ class AsyncProceduralMemory(Curation):
         before it are not asked for again. A trajectory whose model call failed for a passing reason (provider,
         budget) stays waiting; one whose replies were unusable is given up. The receipt says so for each.
         """
-        receipt_id, before = self._ids(), self.meter.snapshot()
+        async with self._one_update:
+            receipt_id, before, done = self._ids(), self.meter.snapshot(), _Done()
+            try:
+                await self._take_all(receipt_id, done)
+            finally:  # what an interrupted update did stays on record
+                usage = self.meter.since(before)
+                receipt = done.receipt(receipt_id, "update", self.updating.name, usage, self._clock())
+                self.store.log_receipt(self.namespace, receipt)
+            return receipt
+
+    def discard(self, bound: Discard | None = None) -> Receipt:
+        """Retire, visibly and reversibly, every procedure that the bound (default: the paper's) rejects."""
         done = _Done()
+        self._discard(bound or Discard(), self.procedures(status="active"), done)
+        receipt = done.receipt(self._ids(), "discard", "discard", {}, self._clock())
+        self.store.log_receipt(self.namespace, receipt)
+        return receipt
+
+    async def _take_all(self, receipt_id: str, done: "_Done") -> None:
         waiting = self.store.waiting(self.namespace)
         ahead = self._start_ahead(waiting)
         try:
@@ -237,27 +263,26 @@ class AsyncProceduralMemory(Curation):
                 task.cancel()
             await asyncio.gather(*ahead.values(), return_exceptions=True)
         if self.discarding is not None:
-            self._discard(self.discarding, done)
-        self._drafts.clear()
-        receipt = done.receipt(receipt_id, "update", self.updating.name, self.meter.since(before), self._clock())
-        self.store.log_receipt(self.namespace, receipt)
-        return receipt
-
-    def discard(self, bound: Discard | None = None) -> Receipt:
-        """Retire, visibly and reversibly, every procedure that the bound (default: the paper's) rejects."""
-        done = _Done()
-        self._discard(bound or Discard(), done)
-        receipt = done.receipt(self._ids(), "discard", "discard", {}, self._clock())
-        self.store.log_receipt(self.namespace, receipt)
-        return receipt
+            served = dict.fromkeys(id for item in waiting if item.outcome for id, _ in item.outcome.credited)
+            self._discard(self.discarding, self.store.find(self.namespace, list(served)), done)
+        self._left = done.left
+        if not done.left:  # otherwise the next update finds the replies that were paid for
+            self._drafts.clear()
 
     def _start_ahead(self, waiting: Sequence[Waiting]) -> "dict[str, asyncio.Task[list[Change]]]":
-        """Ask for what does not depend on the order concurrently; corrections build on each other and wait."""
-        return {
-            item.trajectory.id: asyncio.create_task(self._changes(item))
-            for item in waiting
-            if len(waiting) > 1 and (self.succeeded(item.trajectory) or not (item.outcome and item.outcome.credited))
-        }
+        """Ask for what does not depend on the order concurrently.
+
+        Corrections build on each other and wait; so do repetitions, which may turn out to be known by then.
+        """
+        ahead: dict[str, asyncio.Task[list[Change]]] = {}
+        origins: set[bytes] = set()
+        for item in waiting if len(waiting) > 1 else ():
+            origin = origin_key(item.trajectory)
+            independent = self.succeeded(item.trajectory) or not (item.outcome and item.outcome.credited)
+            if independent and origin not in origins:
+                origins.add(origin)
+                ahead[item.trajectory.id] = asyncio.create_task(self._changes(item))
+        return ahead
 
     async def _changes(self, item: Waiting) -> list[Change]:
         credited = [id for id, _ in item.outcome.credited] if item.outcome else []
@@ -282,11 +307,11 @@ class AsyncProceduralMemory(Curation):
                 self._apply(item.trajectory, [Skip(subject=id, reason=f"given up: {error}")], receipt_id, done)
                 return
             except (ModelError, BudgetExceeded) as error:
-                done.skipped.append(Skipped(subject=id, reason=f"left for the next update: {error}"))
+                done.leave(id, str(error))
                 return
             except Conflict:
                 continue  # somebody revised one of the procedures meanwhile: correct what stands there now
-        done.skipped.append(Skipped(subject=id, reason="left for the next update: its procedures keep changing"))
+        done.leave(id, "its procedures keep changing")
 
     def _apply(self, trajectory: Trajectory, changes: Sequence[Change], receipt_id: str, done: "_Done") -> None:
         """All changes of one trajectory and the mark that it was taken, in one transaction."""
@@ -332,11 +357,15 @@ class AsyncProceduralMemory(Curation):
     def _shown(self, id: str, trajectory: Trajectory) -> Trajectory:
         return trajectory if id == trajectory.id else self.trajectory(id)
 
-    def _discard(self, bound: Discard, done: "_Done") -> None:
-        for procedure in self.procedures():
-            if reason := bound.reason(procedure):
-                self.retire(procedure.id, reason=reason, policy="discard")
+    def _discard(self, bound: Discard, procedures: Iterable[Procedure], done: "_Done") -> None:
+        for procedure in procedures:
+            if not (reason := bound.reason(procedure)):
+                continue
+            try:
+                self._append(procedure, procedure.revision, "retired", reason, "discard")
                 done.retired.append(procedure.id)
+            except Conflict:  # its counters are history now
+                done.skipped.append(Skipped(subject=procedure.id, reason="revised meanwhile: not discarded"))
 
     async def close(self) -> None:
         """Let go of the store and the embedder's connections. The chat model stays with its owner."""
@@ -358,6 +387,12 @@ class _Done:
         self.revised: list[tuple[str, int]] = []
         self.retired: list[str] = []
         self.skipped: list[Skipped] = []
+        self.left = 0
+
+    def leave(self, trajectory_id: str, why: str) -> None:
+        """The trajectory stays waiting."""
+        self.left += 1
+        self.skipped.append(Skipped(subject=trajectory_id, reason=f"left for the next update: {why}"))
 
     def merge(self, other: "_Done") -> None:
         self.added += other.added
@@ -377,6 +412,12 @@ class _Done:
             usage=usage,
             at=at,
         )
+
+
+def _at_least_one(k: int) -> int:
+    if k < 1:
+        raise ValueError(f"k is {k}; at least one procedure must be asked for")
+    return k
 
 
 def _bundled_embedder() -> Embedder:

@@ -9,14 +9,17 @@ HEADER = (
     "Procedures from earlier tasks, best first. Follow one where it fits this task; where it does not fit, ignore it."
 )
 
+WRAPPING = '<procedure n="10">\n\n</procedure>\n\n'
+"""What surrounds each procedure, for planning within a token budget."""
+
 # C0 controls except newline and tab, DEL, and C1: stored verbatim, never shown to a prompt or a terminal.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_FENCE = re.compile(r"<(/?procedure)", re.IGNORECASE)
+_FENCE = re.compile(r"<(?=\s*/?\s*procedure\b)", re.IGNORECASE)
 
 
 def clean(text: str) -> str:
     """`text` without control characters, and without anything that could close a procedure's fence."""
-    return _FENCE.sub(r"‹\1", _CONTROLS.sub("", text.replace("\r\n", "\n")))
+    return _FENCE.sub("‹", _CONTROLS.sub("", text.replace("\r\n", "\n")))
 
 
 def approximate_tokens(text: str) -> int:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from memp.build.prompt import Prompt, load_prompt
@@ -81,7 +82,8 @@ class ModelDistiller:
         key = hashlib.sha256(asked.encode()).hexdigest()
         kept = self._drafts.get(key)
         if kept is not None:
-            return read(kept)
+            with suppress(ValueError):  # kept by a version with other rules: ask again
+                return read(kept)
         accepted = ""
 
         def parse(text: str) -> T:
@@ -122,12 +124,17 @@ def read_facts(reply: str) -> dict[str, str]:
     """
     facts: dict[str, str] = {}
     for slot, value in json_object(reply).items():
-        if value is None or value == "":
+        if value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise ValueError(f"the value of {slot!r} must be a string or a number, not {type(value).__name__}")
-        facts[slot.strip().lower()[:100]] = str(value).strip()[:200]
-    facts.pop("", None)
+        name, text = slot.strip().lower()[:100], str(value).strip()[:200]
+        try:
+            (name + text).encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"the value of {slot!r} holds half of a surrogate pair; use plain text") from None
+        if name and text:
+            facts.setdefault(name, text)
     if not facts:
         raise ValueError("the object has no facts; give at least one slot with a value")
     if len(facts) > MAX_FACTS:

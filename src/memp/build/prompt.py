@@ -1,5 +1,6 @@
 """Prompts: files of their own with a version, so that a revision can say which text produced it."""
 
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 
@@ -21,12 +22,17 @@ class Prompt(Record):
         return f"{self.name}/{self.version}"
 
     def messages(self, values: Mapping[str, str]) -> list[Message]:
-        """The conversation, with `{{slots}}` of the template filled in (values are never expanded again)."""
+        """The conversation, with `{{slots}}` of the template filled in.
+
+        Values are data: they are never expanded again, and cannot open or close a fence (`<record>`) of the template.
+        """
+        names = "|".join(sorted(set(re.findall(r"</(\w+)>", self.user)))) or "(?!)"
+        fence = re.compile(rf"<(?=\s*/?\s*(?:{names})\b)", re.IGNORECASE)
         parts = self.user.split("{{")
         text = parts[0]
         for part in parts[1:]:
             slot, _, rest = part.partition("}}")
-            text += values[slot] + rest
+            text += fence.sub("‹", values[slot]) + rest
         return [Message(role="system", content=self.system), Message(role="user", content=text)]
 
 

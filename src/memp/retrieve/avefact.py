@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from memp.models.base import Vectors
 from memp.retrieve.base import Hit, Query
 from memp.retrieve.index import Index
 
@@ -16,19 +15,19 @@ class AveFact:
 
     async def rank(self, query: Query, index: Index, hidden: NDArray[np.bool_] | None) -> list[Hit]:
         """See `RetrievePolicy.rank`. Equal scores: more shared facts first, then the older procedure."""
-        tables = await index.slots()
-        shared = [slot for slot in sorted(query.facts) if slot in tables]
+        slots = sorted(query.facts)
+        vectors = dict(zip(slots, await index.embed([query.facts[slot] for slot in slots]), strict=True))
+        tables = await index.slots()  # last: from here on the index stands still
+        shared = [slot for slot in slots if slot in tables]
         if not shared:
             return []
-        vectors: Vectors = await index.embed([query.facts[slot] for slot in shared])
         scores = np.zeros((len(shared), len(index)))
         has = np.zeros((len(shared), len(index)), dtype=np.bool_)
         for n, slot in enumerate(shared):
-            scores[n], has[n] = tables[slot].scores(vectors[n])
+            scores[n], has[n] = tables[slot].scores(vectors[slot])
         counts = has.sum(axis=0)
         means = np.round(scores.sum(axis=0) / np.maximum(counts, 1), 6)
-        eligible = counts > 0 if hidden is None else (counts > 0) & ~hidden
-        rows = np.flatnonzero(eligible)
+        rows = np.flatnonzero(counts > 0 if hidden is None else counts[: len(hidden)] * ~hidden > 0)
         best = rows[np.lexsort((rows, -counts[rows], -means[rows]))[: query.k]]
         return [Hit(index.ids[r], float(means[r]), _why(shared, scores[:, r], has[:, r])) for r in best.tolist()]
 

@@ -6,9 +6,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from memp.errors import ModelError
 from memp.models.base import Embedder, Vectors
 from memp.retrieve.vectors import VectorTable
 from memp.stores.base import Head, Store
+
+_AT_ONCE = 2_000
+_UNIT = 1e-4
+"""How far from 1 the length of a unit vector may be."""
 
 
 class Index:
@@ -24,7 +29,8 @@ class Index:
         self._hidden: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
         self._failed: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
         self._facts: list[str] = []
-        self._slots: dict[str, SlotTable] | None = None
+        self._slots: dict[str, SlotTable] = {}
+        self._with_facts = 0
         self._stale_facts: set[int] = set()
         self._hiding = False
         self.ids: list[str] = []
@@ -59,27 +65,48 @@ class Index:
         return mask
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of query texts (not kept)."""
-        return await self._embedder.embed(texts)
+        """Vectors of query texts (not kept), checked and of length 1 (or 0).
+
+        Raises:
+            ModelError: the embedder failed, or answered with something that is not one vector a text.
+        """
+        vectors = np.asarray(await self._embedder.embed(texts), dtype=np.float32)
+        expected = (len(texts), self._embedder.dimensions)
+        if vectors.shape != expected:
+            raise ModelError(f"embeddings of shape {vectors.shape}, expected {expected}", provider=self._name)
+        lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+        if not np.isfinite(lengths).all():
+            raise ModelError("embeddings that are not finite numbers", provider=self._name)
+        if np.abs(lengths - (lengths > 0)).max(initial=0.0) > _UNIT:
+            vectors = vectors / np.where(lengths > 0, lengths, 1).astype(np.float32)[:, None]
+        return vectors
+
+    @property
+    def _name(self) -> str:
+        return f"embedder {self._embedder.fingerprint}"
 
     async def slots(self) -> Mapping[str, "SlotTable"]:
         """For every slot of the facts, the vectors of its values. Built on first use, then kept up to date."""
-        rows = range(len(self)) if self._slots is None else sorted(self._stale_facts)
-        tables = self._slots if self._slots is not None else {}
-        facts = {row: json.loads(self._facts[row]) for row in rows}
-        values = sorted({value for slots in facts.values() for value in slots.values()})
-        vectors = dict(zip(values, await self._cached(values), strict=True))
-        for table in tables.values():
+        wanted = [*sorted(self._stale_facts), *range(self._with_facts, len(self))]
+        if not wanted:
+            return self._slots
+        texts = {row: self._facts[row] for row in wanted}
+        values = {row: json.loads(text) for row, text in texts.items()}
+        distinct = sorted({value for slots in values.values() for value in slots.values()})
+        vectors = dict(zip(distinct, await self._cached(distinct), strict=True))
+        # While the vectors were on their way, other rows may have come and these may have changed.
+        self._with_facts = max(self._with_facts, wanted[-1] + 1)
+        self._stale_facts.difference_update(wanted)
+        self._stale_facts.update(row for row in wanted if self._facts[row] != texts[row])
+        for table in self._slots.values():
             table.grow(len(self))
-            table.forget(rows)
-        for row, slots in facts.items():
+            table.forget(wanted)
+        for row, slots in values.items():
             for slot, value in slots.items():
-                if slot not in tables:
-                    tables[slot] = SlotTable(len(self), self._embedder.dimensions)
-                tables[slot].put(row, value, vectors[value])
-        self._slots = tables
-        self._stale_facts.clear()
-        return tables
+                if slot not in self._slots:
+                    self._slots[slot] = SlotTable(len(self), self._embedder.dimensions)
+                self._slots[slot].put(row, value, vectors[value])
+        return self._slots
 
     async def _vectors(self, heads: Sequence[Head]) -> Vectors:
         missing = sorted({head.task for head in heads if head.vector is None})
@@ -100,9 +127,12 @@ class Index:
     async def _embed_and_keep(self, texts: Sequence[str]) -> Vectors | list[Vectors]:
         if not texts:
             return []
-        vectors = await self._embedder.embed(texts)
-        self._store.save_vectors(self._embedder.fingerprint, zip(texts, vectors, strict=True))
-        return vectors
+        parts = []
+        for start in range(0, len(texts), _AT_ONCE):  # an interruption loses one part, not all
+            part = texts[start : start + _AT_ONCE]
+            parts.append(await self.embed(part))
+            self._store.save_vectors(self._embedder.fingerprint, zip(part, parts[-1], strict=True))
+        return np.concatenate(parts)
 
     def _take(self, heads: Sequence[Head], vectors: Vectors) -> None:
         if self.table is None:
@@ -124,7 +154,7 @@ class Index:
             self._facts[row] = head.facts
             self._hidden[row] = head.status != "active"
             self._failed[row] = not head.success
-            if self._slots is not None:
+            if row < self._with_facts:
                 self._stale_facts.add(row)
         self._hiding = bool(self._hidden.any())
         self._seen = max(self._seen, *(head.changed for head in heads))
@@ -153,9 +183,9 @@ class SlotTable:
         if rows > len(self._of_row):
             self._of_row = np.concatenate([self._of_row, np.full(rows - len(self._of_row), -1, dtype=np.int64)])
 
-    def forget(self, rows: Sequence[int] | range) -> None:
+    def forget(self, rows: Sequence[int]) -> None:
         """These procedures have no value until one is put."""
-        self._of_row[list(rows)] = -1
+        self._of_row[rows] = -1
 
     def put(self, row: int, value: str, vector: Vectors) -> None:
         """Procedure `row` has `value` in this slot."""

@@ -48,11 +48,15 @@ class VectorTable:
         return scores
 
     def top(self, query: Vectors, k: int, hidden: NDArray[np.bool_] | None = None) -> tuple[list[int], list[float]]:
-        """The k best rows and their cosines, best first; equal scores in row order. `hidden` rows are left out."""
+        """The k best rows and their cosines, best first; equal scores in row order.
+
+        `hidden` rows are left out, and rows that came after it was made.
+        """
         coarse, slack = self._coarse_scores(query)
         if hidden is not None:
+            coarse = coarse[: len(hidden)]
             coarse[hidden] = -np.inf
-        k = min(k, self._size)
+        k = min(k, len(coarse))
         if k == 0:
             return [], []
         # Rounding moves a score by at most `slack`: what is not within twice that of the k-th cannot be in the top k.

@@ -1,5 +1,9 @@
 """Adjustment: keep what worked, and correct in place every procedure that took part in a failure."""
 
+import asyncio
+
+from memp.errors import UnusableReply
+from memp.records import Procedure, Trajectory
 from memp.update.base import Change, Episode, Revise, Skip, Tools
 from memp.update.validation import keep_if_new
 
@@ -15,13 +19,19 @@ class Adjustment:
             return [await keep_if_new(episode, tools)]
         if not episode.served:
             return [Skip(subject=episode.trajectory.id, reason=_nothing_to_correct(episode))]
-        return [await self._correct(episode, n, tools) for n in range(len(episode.served))]
+        corrections = (self._correct(procedure, episode.trajectory, tools) for procedure in episode.served)
+        changes = await asyncio.gather(*corrections, return_exceptions=True)
+        if failures := [change for change in changes if isinstance(change, BaseException)]:
+            raise failures[0]  # only now, so that replies under way are received and kept
+        return [change for change in changes if not isinstance(change, BaseException)]
 
-    async def _correct(self, episode: Episode, n: int, tools: Tools) -> Change:
-        procedure, failed = episode.served[n], episode.trajectory
+    async def _correct(self, procedure: Procedure, failed: Trajectory, tools: Tools) -> Change:
         if procedure.status != "active":
             return Skip(subject=procedure.id, reason=f"{procedure.status}: not corrected")
-        built = await tools.adjust(procedure, failed)
+        try:
+            built = await tools.adjust(procedure, failed)
+        except UnusableReply as error:  # the other procedures are corrected all the same
+            return Skip(subject=procedure.id, reason=f"given up: {error}")
         if built.content == procedure.content:
             return Skip(subject=procedure.id, reason=f"nothing to correct after trajectory {failed.id}")
         return Revise(procedure=procedure, built=built, reason=f'took part in a failure: "{failed.task[:200]}"')
