@@ -71,7 +71,7 @@ def split_layouts(seed: int, split: str, room: Room) -> tuple[Layout, ...]:
 
 @lru_cache(maxsize=16)
 def held_out(seed: int) -> frozenset[tuple[str, str]]:
-    """The (object, target) pairs that only the unseen split asks for: about a third of each target's."""
+    """The (object, target) pairs that only the unseen split asks for: about a third of each object's targets."""
     rng = random.Random(f"memp household pairs {seed}")
     chosen: set[tuple[str, str]] = set()
     for obj in OBJECTS:
