@@ -127,3 +127,11 @@ def test_the_first_procedure_wins_a_conflict():
 def test_an_order_that_delivers_first_is_learnt_too():
     read = advice("Earlier task: a\nSteps:\n1. move mug to shelf\n2. clean mug with sinkbasin")
     assert read.deliver_first == {"clean": True}
+
+
+def test_a_place_that_one_cannot_go_to_is_within_reach():
+    messages = [Message(role="user", content="Task: t\n\nObservation: You see a shelf 1, and a tub 1.")]
+    for action in ("go to tub 1", "go to shelf"):
+        messages.append(Message(role="assistant", content=f"Action: {action}"))
+        messages.append(Message(role="user", content="Observation: Nothing happens."))
+    assert read_history(messages, GRAMMAR).here == "tub 1"

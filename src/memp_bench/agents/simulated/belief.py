@@ -70,6 +70,8 @@ class Belief:
             return
         if refused(text):
             self.failed[command] += 1
+            if command.verb == grammar.go and command.args[0] in self.places:
+                self.here = command.args[0]  # one need not go to what is within reach
             return
         self._effect(command, grammar)
         place = self.here

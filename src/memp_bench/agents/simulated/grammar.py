@@ -113,6 +113,11 @@ class Grammar:
         return self._verb(1, "use", "toggle")
 
     @property
+    def examine(self) -> str | None:
+        """Looks at a thing or a place."""
+        return self._verb(1, "examine", "inspect")
+
+    @property
     def works(self) -> tuple[str, ...]:
         """Verbs that do something to a thing with the help of a place."""
         pairs = [t for t in self.templates if len(t.slots) == 2 and " with " in t.text]

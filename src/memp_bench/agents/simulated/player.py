@@ -189,6 +189,8 @@ class Player:
         here = belief.here
         if here in belief.closed and not belief.failed[Command(grammar.open or "", (here,))]:
             return self._say(f"The {here} is closed. I look into it.", grammar.open, here)
+        if here and self._unsure(here):
+            return self._say(f"The {here} must be within reach.", grammar.examine, here)
         route = [place for place in self._route(thing) if not self._searched(place)]
         if route:
             return self._go(route[0], f"I look for a {thing} at the {route[0]}{self._because(thing, route[0])}.")
@@ -196,7 +198,13 @@ class Player:
 
     def _searched(self, place: str) -> bool:
         go = Command(self.grammar.go or "", (place,))
-        return place in self.belief.contents or place in self.belief.closed or self.belief.failed[go] > 1
+        return place in self.belief.contents or place in self.belief.closed or self.belief.failed[go] > 0
+
+    def _unsure(self, here: str) -> bool:
+        """Whether going here was refused, so that it was never looked at."""
+        belief, examine = self.belief, self.grammar.examine
+        unseen = here not in belief.contents and here not in belief.closed
+        return bool(examine) and unseen and not belief.failed[Command(examine or "", (here,))]
 
     def _route(self, thing: str) -> list[str]:
         """All places: those of the advice first, a bounded number of each type, then the player's own order."""
