@@ -121,7 +121,7 @@ class Connection:
                     if isinstance(typed, UnknownModel) and (near := await _nearest(client, sdk, failures.model)):
                         typed = failures.no_such_model(typed.status, near)
                     raise typed from failures.cause(error)
-                except ValueError as error:  # no JSON, no UTF-8, no base64, no data
+                except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, no base64, no data, [[[[...
                     problem = str(error)
         raise self._failures().unreadable(problem)
 

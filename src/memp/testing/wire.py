@@ -131,24 +131,27 @@ class WireServer(LoopbackServer):
 
     async def exchange(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request and note how it went."""
-        started, model, status, fault = time.monotonic(), "", 0, None
-        body = _json(request.body)
-        if isinstance(body.get("model"), str):
-            model = body["model"]
+        started, body, fault = time.monotonic(), _json(request.body), None
+        model = body["model"] if isinstance(body.get("model"), str) else ""
+        answer: _Answer | None = None
         with self._under_way():
             try:
                 fault = self._plan.transport(request.body) if request.method == "POST" else None
                 answer, reply_fault = await self._answer(request, body, fault)
                 fault = fault or reply_fault
                 if reader.at_eof():  # the client lost patience
-                    raise Cut
-                writer.write(response(answer.status, answer.body, headers=answer.headers))
-                await writer.drain()
-                status = answer.status
-                if answer.served is not None:
-                    self._served[model] = self._served.get(model, Usage()) + answer.served
-            finally:
+                    answer = None
+            except Cut:
+                pass
+            finally:  # noted before it is sent: who has the answer finds it counted
+                status = 0 if answer is None else answer.status
                 self.exchanges.append(Exchange(request.path, model, status, fault, started, time.monotonic()))
+        if answer is None:
+            raise Cut
+        if answer.served is not None:
+            self._served[model] = self._served.get(model, Usage()) + answer.served
+        writer.write(response(answer.status, answer.body, headers=answer.headers))
+        await writer.drain()
 
     @contextmanager
     def _under_way(self) -> Iterator[None]:
