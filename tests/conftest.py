@@ -1,0 +1,45 @@
+"""Fixtures of the loop: memories that repeat exactly and are closed at the end."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from loopkit import counter, ticking
+from memp.memory import AsyncProceduralMemory
+from memp.sync import ProceduralMemory
+from memp.testing.chat import CharEmbedder
+
+
+@pytest.fixture
+def open_memory(tmp_path) -> Iterator[Callable[..., AsyncProceduralMemory]]:
+    """Opens async memories on one file (or `path`); they are closed at the end."""
+    opened: list[AsyncProceduralMemory] = []
+
+    def open_(path: object = None, **options: Any) -> AsyncProceduralMemory:
+        options.setdefault("embedder", CharEmbedder())
+        options.setdefault("ids", counter(f"m{len(opened)}-"))
+        options.setdefault("clock", ticking())
+        memory = AsyncProceduralMemory(path or tmp_path / "memory.db", **options)
+        opened.append(memory)
+        return memory
+
+    yield open_
+    for memory in opened:
+        memory.store.close()
+
+
+@pytest.fixture
+def open_sync(tmp_path) -> Iterator[Callable[..., ProceduralMemory]]:
+    """Opens sync memories on one file (or `path`); they are closed at the end."""
+    opened: list[ProceduralMemory] = []
+
+    def open_(path: object = None, **options: Any) -> ProceduralMemory:
+        options.setdefault("embedder", CharEmbedder())
+        memory = ProceduralMemory(path or tmp_path / "memory.db", **options)
+        opened.append(memory)
+        return memory
+
+    yield open_
+    for memory in opened:
+        memory.close()
