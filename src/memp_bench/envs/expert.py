@@ -19,6 +19,11 @@ expert, which searches and sometimes fails."""
 Rounds = Sequence[tuple[str, Observation]]
 
 
+def expert_id(benchmark: Benchmark, task: Task, expert: Expert) -> str:
+    """Id of the trajectory that the expert makes of `task`."""
+    return hashlib.sha256(f"expert:{expert} {benchmark.name}:{task.id}".encode()).hexdigest()[:32]
+
+
 async def expert_trajectory(
     benchmark: Benchmark,
     task: Task,
@@ -44,7 +49,7 @@ async def expert_trajectory(
         raise EnvironmentFailed(f"the expert did nothing in {task.id}")
     source = f"{benchmark.name}:{task.id}"
     return Trajectory(
-        id=hashlib.sha256(f"expert:{expert} {source}".encode()).hexdigest()[:32],
+        id=expert_id(benchmark, task, expert),
         task=opening.task,
         start=opening.observation.text,
         steps=tuple(
@@ -93,14 +98,14 @@ async def expert_trajectories(
 
 
 async def _planner(benchmark: Benchmark, task: Task, max_steps: int) -> tuple[Opening, Rounds]:
-    game = game_of(task)
-    plan = read_game(game).get("walkthrough")
-    if not isinstance(plan, list) or not plan:
-        raise EnvironmentFailed(f"game {game} has no walkthrough")
     environment = benchmark.environment()
     rounds: list[tuple[str, Observation]] = []
     try:
         opening = await environment.reset(task)
+        game = game_of(task)
+        plan = read_game(game).get("walkthrough")  # after the reset: generated games are made by it
+        if not isinstance(plan, list) or not plan:
+            raise EnvironmentFailed(f"game {game} has no walkthrough")
         for action in plan[:max_steps]:
             rounds.append((str(action), await environment.step(str(action))))
             if rounds[-1][1].done:

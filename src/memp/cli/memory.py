@@ -1,0 +1,242 @@
+"""`memp memory`: look at a memory, and change it with a reason."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from memp.cli.output import json_option, reports_errors, table
+
+if TYPE_CHECKING:
+    from memp.curation import Curation
+    from memp.records import Procedure, Revision
+
+memory_option = click.option(
+    "--memory",
+    "-m",
+    "path",
+    type=click.Path(path_type=Path),
+    default=Path("memp.db"),
+    show_default=True,
+    help="The memory file.",
+)
+namespace_option = click.option("--namespace", "-n", default="default", show_default=True)
+
+
+def opened(path: Path, namespace: str) -> "Curation":
+    """The memory at `path`; never creates one."""
+    from memp.curation import Curation
+    from memp.records import new_id, now
+    from memp.stores.sqlite import SqliteStore
+
+    return Curation(SqliteStore(path, create=False), namespace, now, new_id)
+
+
+@click.group()
+def memory() -> None:
+    """Look at a memory, and change it with a reason. Nothing here is ever lost: every change is a revision."""
+
+
+@memory.command()
+@memory_option
+@namespace_option
+@click.option("--status", type=click.Choice(["active", "retired"]), help="Only these.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+@json_option
+@reports_errors
+def ls(path: Path, namespace: str, status: str | None, limit: int, as_json: bool) -> None:
+    """List procedures, oldest first."""
+    from itertools import islice
+
+    held = opened(path, namespace)
+    found = list(islice(held.procedures(status=status), limit))  # type: ignore[arg-type]
+    total = sum(held.stats().procedures.values())
+    if as_json:
+        click.echo(json.dumps([p.model_dump(mode="json") for p in found], ensure_ascii=False))
+        return
+    _list(f"{len(found)} of {total} procedures in {path} ({namespace})", found)
+    if not total:
+        others = [name for name in held.store.namespaces() if name != namespace]
+        click.echo(f"Other namespaces: {', '.join(others)}" if others else "The memory is empty.")
+
+
+@memory.command()
+@click.argument("words", nargs=-1, required=True)
+@memory_option
+@namespace_option
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
+@json_option
+@reports_errors
+def search(words: tuple[str, ...], path: Path, namespace: str, limit: int, as_json: bool) -> None:
+    """Find procedures whose task or script holds the words."""
+    found = opened(path, namespace).search(" ".join(words), limit=limit)
+    if as_json:
+        click.echo(json.dumps([p.model_dump(mode="json") for p in found], ensure_ascii=False))
+        return
+    _list(f"{len(found)} procedures with {' '.join(words)!r}", list(found))
+
+
+@memory.command()
+@click.argument("id")
+@memory_option
+@namespace_option
+@json_option
+@reports_errors
+def show(id: str, path: Path, namespace: str, as_json: bool) -> None:
+    """Show one procedure as an agent reads it, and where it comes from. ID may be shortened."""
+    from memp.render import clean, render_content
+
+    held = opened(path, namespace)
+    procedure = held.get(id)
+    if as_json:
+        click.echo(procedure.model_dump_json())
+        return
+    wanted = procedure.content.trajectory_id
+    _facts_of(procedure)
+    if procedure.content.facts:
+        click.echo("facts     " + clean(", ".join(f"{k} = {v}" for k, v in procedure.content.facts.items())))
+    click.echo("")
+    click.echo(render_content(procedure.content, held.trajectory(wanted) if wanted else None))
+
+
+@memory.command()
+@click.argument("id")
+@memory_option
+@namespace_option
+@json_option
+@reports_errors
+def history(id: str, path: Path, namespace: str, as_json: bool) -> None:
+    """Show every revision of a procedure: what changed, why, on what evidence, by whom."""
+    from memp.render import clean
+
+    revisions = opened(path, namespace).history(id)
+    if as_json:
+        rows = [{**r.model_dump(mode="json"), "served": s, "succeeded": w} for r, s, w in revisions]
+        click.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    previous: Revision | None = None
+    for revision, served, succeeded in revisions:
+        click.secho(f"revision {revision.number}  {_when(revision.at)}  {revision.status}", bold=True)
+        click.echo(f"  why       {clean(revision.reason)}")
+        click.echo(f"  by        {_author(revision)}")
+        click.echo(f"  evidence  {', '.join(revision.evidence) or '-'}")
+        click.echo(f"  served    {served}, succeeded {succeeded}")
+        for line in _difference(previous, revision):
+            click.echo(f"  {clean(line)}")
+        previous = revision
+
+
+@memory.command()
+@click.argument("id")
+@click.option("--to", type=click.IntRange(1), help="Revision to return to; default: the one before.")
+@click.option("--reason", default="", help="Kept with the new revision.")
+@memory_option
+@namespace_option
+@json_option
+@reports_errors
+def undo(id: str, to: int | None, reason: str, path: Path, namespace: str, as_json: bool) -> None:
+    """Return a procedure to an earlier revision, by appending it as a new one."""
+    _changed(opened(path, namespace).undo(id, to=to, reason=reason), as_json)
+
+
+@memory.command()
+@click.argument("id")
+@click.option("--reason", required=True, help="Kept with the new revision.")
+@memory_option
+@namespace_option
+@json_option
+@reports_errors
+def retire(id: str, reason: str, path: Path, namespace: str, as_json: bool) -> None:
+    """Stop serving a procedure. It keeps its history and can be restored."""
+    _changed(opened(path, namespace).retire(id, reason=reason), as_json)
+
+
+@memory.command()
+@click.argument("id")
+@click.option("--reason", default="restored", show_default=True, help="Kept with the new revision.")
+@memory_option
+@namespace_option
+@json_option
+@reports_errors
+def restore(id: str, reason: str, path: Path, namespace: str, as_json: bool) -> None:
+    """Serve a retired procedure again."""
+    _changed(opened(path, namespace).restore(id, reason=reason), as_json)
+
+
+@memory.command()
+@memory_option
+@namespace_option
+@json_option
+@reports_errors
+def stats(path: Path, namespace: str, as_json: bool) -> None:
+    """Count what a memory holds, and what its updates did."""
+    held = opened(path, namespace)
+    counts, receipts = held.stats(), held.receipts(limit=5)
+    if as_json:
+        click.echo(counts.model_dump_json())
+        return
+    rows: list[tuple[str, object]] = [(name, value) for name, value in counts if name != "procedures"]
+    rows[2:2] = [(f"procedures, {status}", n) for status, n in counts.procedures.items()]
+    table(f"{path} ({namespace})", ["", ""], [(name, f"{value:,}") for name, value in rows])
+    done = [
+        (_when(r.at), r.operation, r.policy, len(r.added), len(r.revised), len(r.retired), len(r.skipped))
+        for r in receipts
+    ]
+    if done:
+        click.echo("")
+        table("latest operations", ["when", "operation", "policy", "added", "revised", "retired", "skipped"], done)
+
+
+def _list(title: str, procedures: "list[Procedure]") -> None:
+    from memp.render import clean
+
+    rows = [
+        (
+            p.id[:12],
+            p.status,
+            p.revision.number,
+            p.served,
+            p.succeeded,
+            p.revision.author.policy,
+            clean(p.task)[:80],
+        )
+        for p in procedures
+    ]
+    table(title, ["id", "status", "revision", "served", "succeeded", "by", "task"], rows)
+
+
+def _facts_of(procedure: "Procedure") -> None:
+    revision = procedure.revision
+    click.secho(f"{procedure.id}  ({procedure.namespace})", bold=True)
+    click.echo(f"status    {procedure.status}, revision {revision.number} of {_when(revision.at)}")
+    click.echo(f"why       {revision.reason}")
+    click.echo(f"by        {_author(revision)}")
+    click.echo(f"evidence  {', '.join(revision.evidence) or '-'}")
+    click.echo(f"served    {procedure.served}, succeeded {procedure.succeeded}; about {revision.tokens} tokens")
+
+
+def _changed(revision: "Revision", as_json: bool) -> None:
+    if as_json:
+        click.echo(revision.model_dump_json())
+        return
+    click.echo(f"{revision.procedure_id} is at revision {revision.number} ({revision.status}): {revision.reason}")
+
+
+def _author(revision: "Revision") -> str:
+    return ", ".join(part for part in (revision.author.policy, revision.author.model, revision.author.prompt) if part)
+
+
+def _when(at: datetime) -> str:
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _difference(before: "Revision | None", after: "Revision") -> list[str]:
+    from difflib import unified_diff
+
+    from memp.render import render_content
+
+    old = render_content(before.content, None).splitlines() if before else []
+    new = render_content(after.content, None).splitlines()
+    return [line for line in unified_diff(old, new, lineterm="", n=1) if not line.startswith(("---", "+++", "@@"))]

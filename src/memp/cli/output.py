@@ -1,0 +1,89 @@
+"""What commands share: errors as one line with an exit code, tables for people, JSON for programs."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+EXIT_ERROR = 1
+EXIT_INTERRUPTED = 3
+"""Stopped before its end with everything kept; repeating the command goes on."""
+
+json_option = click.option("--json", "as_json", is_flag=True, help="One machine-readable object on stdout.")
+
+
+def reports_errors(command: F) -> F:
+    """Show memp's errors as one line on stderr, without a traceback."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        from memp.errors import BudgetExceeded, MempError
+
+        try:
+            return command(*args, **kwargs)
+        except* BudgetExceeded as group:
+            _fail(group, EXIT_INTERRUPTED)
+        except* MempError as group:
+            _fail(group, EXIT_ERROR)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def _fail(group: BaseExceptionGroup, code: int) -> None:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    click.secho(f"memp: {error}", err=True, fg="red")
+    sys.exit(getattr(error, "exit_code", code))
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """A console that never wraps in the middle of an id when it is piped."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table; numbers to the right."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    made = Table(title=escape(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for n, column in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[n], int | float) for row in rows)
+        made.add_column(escape(column), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(escape(_cell(cell)) for cell in row))
+    console().print(made)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+@contextmanager
+def progress(description: str, total: int, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """A progress bar on stderr; call the yielded function with a note after each item."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console(stderr=True),
+        disable=quiet,
+    )
+    with bar:
+        task = bar.add_task(description, total=total, note="")
+        yield lambda note: bar.update(task, advance=1, note=note)

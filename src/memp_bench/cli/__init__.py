@@ -1,0 +1,27 @@
+"""The command `memp`: the library's commands and the laboratory's, each imported when it is called."""
+
+import click
+
+from memp.cli.lazy import LazyGroup
+
+COMMANDS = {
+    "demo": ("memp_bench.cli.demo:demo", "See an agent play, remember, correct itself and get better (two minutes)."),
+    "learn": ("memp_bench.cli.learn:learn", "Build a memory from expert trajectories."),
+    "run": ("memp_bench.cli.run:run", "Play an evaluation stream, with memory or without."),
+    "memory": ("memp.cli.memory:memory", "Look at a memory, and change it with a reason."),
+    "doctor": ("memp_bench.cli.doctor:doctor", "Check this installation and a memory file."),
+}
+
+
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        import memp
+
+        click.echo(f"memp {memp.__version__}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, commands_at=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Show the version.")
+def main() -> None:
+    """Procedural memory for LLM agents: build, retrieve and update procedures (Mem^p)."""

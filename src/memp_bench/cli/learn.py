@@ -1,0 +1,122 @@
+"""`memp learn`: offline memory from expert trajectories."""
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from memp.cli.output import json_option, progress, reports_errors
+from memp_bench.cli.options import benchmark_argument, game_options, model_options
+
+
+@click.command()
+@benchmark_argument
+@click.option(
+    "--memory",
+    "file",
+    type=click.Path(path_type=Path),
+    default=Path("memp.db"),
+    show_default=True,
+    help="The memory file; made if missing, added to if not.",
+)
+@click.option("--expert", type=click.Choice(["planner", "handcoded"]), default="planner", show_default=True)
+@game_options
+@click.option("--build", default="proceduralization", show_default=True, help="trajectory, script, proceduralization.")
+@click.option("--update", default="vanilla", show_default=True, help="vanilla, validation, adjustment.")
+@click.option(
+    "--facts/--no-facts", default=True, show_default=True, help="Also extract facts, which --retrieve avefact needs."
+)
+@model_options
+@json_option
+@reports_errors
+def learn(benchmark: str, file: Path, as_json: bool, **options: Any) -> None:
+    """Build a memory from expert trajectories of a train split.
+
+    The expert is the game's planner, or ALFWorld's hand-coded one, which searches as a player would. Repeating
+    the command after an interruption goes on where it stopped.
+    """
+    report = asyncio.run(_learn(benchmark, file, as_json=as_json, **options))
+    if as_json:
+        click.echo(json.dumps(report, ensure_ascii=False))
+        return
+    click.echo(
+        f"{report['trajectories']} trajectories, {report['procedures']} procedures in {file} "
+        f"(added {report['added']} now, {report['wall_s']:.1f} s)"
+    )
+    for item in report["skipped"]:
+        click.echo(f"  skipped {item['subject']}: {item['reason']}", err=True)
+    click.echo(f"Look at them with: memp memory ls --memory {file}")
+
+
+async def _learn(
+    name: str,
+    file: Path,
+    *,
+    as_json: bool,
+    expert: Literal["planner", "handcoded"],
+    split: str | None,
+    games: int | None,
+    seed: int,
+    data: Path | None,
+    engine: Literal["fast", "stock"],
+    workers: int,
+    cache: Path | None,
+    build: str,
+    update: str,
+    facts: bool,
+    base_url: str | None,
+    builder: str | None,
+    embedder: str,
+    concurrency: int,
+    price: tuple[float, float] | None,
+    max_calls: int | None,
+    max_total_tokens: int | None,
+    max_cost: float | None,
+) -> dict[str, Any]:
+    from memp_bench.benchmarks import benchmark
+    from memp_bench.cli.parts import agent_model, budget_meter, default_split, memory_of
+    from memp_bench.studies.config import RunConfig
+    from memp_bench.studies.learn import learn as learn_from
+
+    config = RunConfig(
+        benchmark=name,
+        split=default_split(name, split, training=True),
+        games=games,
+        seed=seed,
+        model=builder or "rules",
+        builder=builder or "rules",
+        base_url=base_url,
+        embedder=embedder,
+        build=build,
+        update=update,
+        retrieve="avefact" if facts else "query",
+    )
+    started = time.monotonic()
+    meter = budget_meter(max_calls, max_total_tokens, max_cost)
+    writer = None if config.builder == "rules" else agent_model(config, concurrency, price)
+    house = benchmark(name, data=data, engine=engine, workers=workers, cache=cache)
+    try:
+        async with memory_of(config, file, writer, meter) as memory:
+            tasks = house.tasks(config.split, games=games, seed=seed)
+            with progress(f"learning {name} {config.split}", len(tasks), quiet=as_json) as advance:
+                receipts, skipped = await learn_from(memory, house, tasks, expert=expert, on_task=advance)
+            stats = memory.stats()
+    finally:
+        await house.close()
+        if writer is not None:
+            await writer.close()
+    skipped = [*getattr(house, "skipped", ()), *skipped, *(item for r in receipts for item in r.skipped)]
+    return {
+        "benchmark": name,
+        "split": config.split,
+        "memory": str(file),
+        "trajectories": stats.trajectories,
+        "procedures": sum(stats.procedures.values()),
+        "added": sum(len(receipt.added) for receipt in receipts),
+        "skipped": [item.model_dump() for item in skipped],
+        "usage": {purpose: used.model_dump() for purpose, used in meter.usage.items()},
+        "wall_s": round(time.monotonic() - started, 2),
+    }

@@ -1,0 +1,62 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def together(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, in the order given."""
+
+    def apply(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return apply
+
+
+benchmark_argument = click.argument("benchmark", metavar="alfworld|household")
+
+game_options = together(
+    click.option(
+        "--split", help="alfworld: train, valid_seen (dev), valid_unseen (test); household: train, seen, unseen."
+    ),
+    click.option(
+        "--games", type=click.IntRange(1), help="A seeded sample of so many games; default: all of the split."
+    ),
+    click.option("--seed", type=int, default=0, show_default=True, help="Of the sample and of simulated backbones."),
+    click.option("--data", type=click.Path(path_type=Path), help="ALFWorld's games: a folder or the packed archive."),
+    click.option("--engine", type=click.Choice(["fast", "stock"]), default="fast", show_default=True),
+    click.option("--workers", type=click.IntRange(1), default=8, show_default=True, help="Games played at once."),
+    click.option("--cache", type=click.Path(path_type=Path), help="Folder for generated and unpacked games."),
+)
+
+policy_options = together(
+    click.option(
+        "--build", default="proceduralization", show_default=True, help="trajectory, script, proceduralization."
+    ),
+    click.option("--retrieve", default="query", show_default=True, help="random, query, avefact."),
+    click.option("--update", default="adjustment", show_default=True, help="vanilla, validation, adjustment."),
+)
+
+model_options = together(
+    click.option("--base-url", help="An OpenAI-compatible server (vLLM, Ollama, OpenRouter ...)."),
+    click.option(
+        "--builder",
+        help="Who writes scripts, facts and corrections: rules, or a model. Default: the agent's model; "
+        "rules when that is simulated.",
+    ),
+    click.option("--embedder", default="static", show_default=True, help="static, or openai:NAME."),
+    click.option("--concurrency", type=click.IntRange(1), default=8, show_default=True, help="Model requests at once."),
+    click.option(
+        "--price", type=float, nargs=2, help="US dollars per million tokens, in and out, for unlisted models."
+    ),
+    click.option("--max-calls", type=click.IntRange(1), help="Stop before this many model calls are exceeded."),
+    click.option("--max-total-tokens", type=click.IntRange(1), help="Stop once so many tokens are used."),
+    click.option("--max-cost", type=float, help="Stop once so many US dollars are spent."),
+)

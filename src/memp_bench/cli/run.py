@@ -1,0 +1,209 @@
+"""`memp run`: an evaluation stream, with memory or without."""
+
+import asyncio
+import hashlib
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from memp.cli.output import json_option, progress, reports_errors, table
+from memp_bench.cli.options import benchmark_argument, game_options, model_options, policy_options
+
+if TYPE_CHECKING:
+    from memp_bench.agents.episode import Episode
+    from memp_bench.studies.config import RunConfig
+    from memp_bench.studies.summary import Summary
+
+
+@click.command()
+@benchmark_argument
+@click.option(
+    "--model", default="sim:novice", show_default=True, help="sim:novice, sim:able, openai:NAME, anthropic:NAME."
+)
+@click.option(
+    "--memory",
+    "memory_file",
+    default="none",
+    show_default=True,
+    help="A memory to start from, `new` for an empty one, or `none`. The file is copied, never changed.",
+)
+@policy_options
+@click.option("--every", type=click.IntRange(1), default=10, show_default=True, help="Update after so many tasks (t).")
+@click.option("--freeze", is_flag=True, help="Retrieve, but never update.")
+@click.option(
+    "--discard", is_flag=True, help="After each update, retire what was served 3 times with under 50 % success."
+)
+@click.option("--k", type=click.IntRange(1), default=10, show_default=True, help="Procedures to recall.")
+@click.option("--floor", type=float, default=0.0, show_default=True, help="Least score to recall (the paper: 0.75).")
+@click.option(
+    "--recall-tokens", type=click.IntRange(1), default=12_000, show_default=True, help="Budget of the recall."
+)
+@click.option("--max-steps", type=click.IntRange(1), default=30, show_default=True)
+@click.option("--temperature", type=float, default=1.0, show_default=True, help="Of the agent.")
+@game_options
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; default: runs/<what it is>.")
+@model_options
+@json_option
+@reports_errors
+def run(benchmark: str, as_json: bool, **options: Any) -> None:
+    """Play an evaluation stream, with memory or without.
+
+    Tasks are played in groups of --every; the memory changes only between groups. Ctrl-C loses nothing: repeating
+    the command goes on. Episodes, the run's own memory and the summary are in --out.
+    """
+    summary = asyncio.run(_run(benchmark, as_json=as_json, **options))
+    if as_json:
+        click.echo(summary.model_dump_json())
+        return
+    show(summary)
+
+
+def show(summary: "Summary") -> None:
+    """Print a summary for people."""
+    label = " (simulated backbone: says nothing about any real model)" if summary.simulated else ""
+    families = [
+        (name, family.games, 100 * family.success_rate, family.mean_steps) for name, family in summary.by_family.items()
+    ]
+    overall = ("all", summary.games, 100 * (summary.success_rate or 0.0), summary.mean_steps or 0.0)
+    title = f"{summary.benchmark} {summary.split}, {summary.model}, memory {summary.memory}{label}"
+    table(title, ["family", "games", "success %", "steps"], [*families, overall])
+    changes = summary.receipt
+    if changes.updates:
+        click.echo(
+            f"memory: {changes.updates} updates, {changes.added} added, {changes.revised} revised, "
+            f"{changes.retired} retired"
+        )
+        for reason, count in changes.skipped.items():
+            click.echo(f"  skipped {count}: {reason}")
+    for purpose, used in summary.usage.items():
+        cost = "unknown" if used.cost is None else f"${used.cost:.4f}"
+        click.echo(f"{purpose}: {used.calls:,} calls, {used.tokens:,} tokens, cost {cost}")
+    for item in summary.failed:
+        click.secho(f"not played: {item.subject}: {item.reason}", fg="yellow", err=True)
+    click.echo(f"{summary.wall_s:.1f} s; episodes and memory are in {summary.out}")
+
+
+async def _run(
+    name: str,
+    *,
+    as_json: bool,
+    memory_file: str,
+    split: str | None,
+    games: int | None,
+    seed: int,
+    data: Path | None,
+    engine: Literal["fast", "stock"],
+    workers: int,
+    cache: Path | None,
+    out: Path | None,
+    concurrency: int,
+    price: tuple[float, float] | None,
+    max_calls: int | None,
+    max_total_tokens: int | None,
+    max_cost: float | None,
+    builder: str | None,
+    freeze: bool,
+    every: int,
+    recall_tokens: int,
+    **config_options: Any,
+) -> "Summary":
+    from memp_bench.benchmarks import benchmark
+    from memp_bench.cli.parts import (
+        agent_model,
+        budget_meter,
+        builder_model,
+        default_builder,
+        default_split,
+        existing,
+        memory_of,
+    )
+    from memp_bench.studies.config import RunConfig
+    from memp_bench.studies.stream import Stream
+
+    source = None if memory_file in ("none", "new") else existing(Path(memory_file))
+    config = RunConfig(
+        benchmark=name,
+        split=default_split(name, split, training=False),
+        games=games,
+        seed=seed,
+        builder=default_builder(builder, config_options["model"]),
+        memory=memory_file != "none",
+        source=_digest(source) if source else None,
+        every=None if freeze or memory_file == "none" else every,
+        max_tokens=recall_tokens,
+        **config_options,
+    )
+    folder = out or Path("runs") / _slug(config)
+    config.claim(folder)
+    meter = budget_meter(max_calls, max_total_tokens, max_cost)
+    house = benchmark(name, data=data, engine=engine, workers=workers, cache=cache)
+    agent = agent_model(config, concurrency, price)
+    writer = builder_model(config, agent, concurrency, price) if config.memory else None
+    memory = None
+    try:
+        if config.memory:
+            _start_from(source, folder / "memory.db")
+            memory = memory_of(config, folder / "memory.db", writer, meter)
+        tasks = house.tasks(config.split, games=games, seed=seed)
+        with progress(f"{name} {config.split}", len(tasks), quiet=as_json) as advance:
+            tally = _Tally(advance)
+            stream = Stream(config, house, agent, memory, folder, meter=meter, workers=workers, on_episode=tally.add)
+            summary = await stream.run(tasks)
+    finally:
+        await house.close()
+        for model in {id(m): m for m in (agent, writer) if m is not None}.values():
+            await model.close()
+        if memory is not None:
+            await memory.close()
+    skipped = tuple(getattr(house, "skipped", ()))
+    summary = summary.model_copy(update={"failed": (*skipped, *summary.failed)})
+    (folder / "summary.json").write_text(summary.model_dump_json(indent=2) + "\n")
+    return summary
+
+
+class _Tally:
+    """The note behind the progress bar: how many were won so far."""
+
+    def __init__(self, advance: Any) -> None:
+        self._advance = advance
+        self._won = self._played = 0
+
+    def add(self, episode: "Episode") -> None:
+        self._played += episode.counted
+        self._won += episode.success
+        self._advance(f"{self._won}/{self._played} won")
+
+
+def _start_from(source: Path | None, file: Path) -> None:
+    """Give the run its own copy of the memory, once and whole."""
+    if source is None or file.exists():
+        return
+    from memp.stores.sqlite import SqliteStore
+
+    SqliteStore(source, create=False).close()  # a clear error if it is no memory
+    part = file.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    with sqlite3.connect(source) as db:
+        db.execute("VACUUM INTO ?", (str(part),))
+    db.close()
+    part.replace(file)
+
+
+def _digest(source: Path) -> str:
+    """Names the content of a memory file."""
+    from memp.stores.sqlite import SqliteStore
+
+    store = SqliteStore(source, create=False)
+    try:
+        heads = [(h.id, h.changed) for name in store.namespaces() for h in store.heads(name, "")]
+    finally:
+        store.close()
+    return hashlib.sha256(repr(heads).encode()).hexdigest()[:16]
+
+
+def _slug(config: "RunConfig") -> str:
+    memory = f"{config.build}-{config.retrieve}-{config.update}" if config.memory else "none"
+    model = config.model.replace(":", "-").replace("/", "-")
+    return f"{config.benchmark}-{config.split}-{model}-{memory}-s{config.seed}-{config.digest[:6]}"

@@ -1,0 +1,61 @@
+"""Offline memory: expert trajectories of a train split, recorded and built into procedures."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from memp.errors import EnvironmentFailed
+from memp.memory import AsyncProceduralMemory
+from memp.records import Receipt, Skipped, Trajectory, now
+from memp_bench.envs.base import Benchmark, Task
+from memp_bench.envs.expert import Expert, expert_id, expert_trajectory
+
+CHUNK = 50
+"""Trajectories between two updates: what a crash can cost at most is playing these again."""
+
+
+async def learn(
+    memory: AsyncProceduralMemory,
+    benchmark: Benchmark,
+    tasks: Sequence[Task],
+    *,
+    expert: Expert = "planner",
+    only_success: bool = True,
+    clock: Callable[[], datetime] = now,
+    on_task: Callable[[str], None] = lambda note: None,
+) -> tuple[list[Receipt], list[Skipped]]:
+    """Let the expert play `tasks`, record what it did, and build procedures from it.
+
+    What was recorded before is not played again, so an interrupted call is repeated. Memory is the same whatever
+    the order in which games finish.
+
+    Returns:
+        The receipts of the updates, and the tasks that gave nothing, with the reason.
+    """
+    receipts: list[Receipt] = []
+    skipped: list[Skipped] = []
+
+    async def one(task: Task) -> Trajectory | Skipped | None:
+        try:
+            if memory.store.trajectory(memory.namespace, expert_id(benchmark, task, expert)) is not None:
+                return None
+            played = await expert_trajectory(benchmark, task, expert=expert, clock=clock)
+        except EnvironmentFailed as error:
+            return Skipped(subject=task.id, reason=str(error))
+        finally:
+            on_task(task.family)
+        if only_success and not memory.succeeded(played):
+            return Skipped(subject=task.id, reason=f"the expert failed in {len(played.steps)} steps")
+        return played
+
+    for start in range(0, len(tasks), CHUNK):
+        async with asyncio.TaskGroup() as group:
+            playing = [group.create_task(one(task)) for task in tasks[start : start + CHUNK]]
+        for done in playing:
+            played = done.result()
+            if isinstance(played, Skipped):
+                skipped.append(played)
+            elif played is not None:
+                await memory.record(played)
+        receipts.append(await memory.update())
+    return receipts, skipped
