@@ -1,7 +1,7 @@
 """What memory.py relies on in a store: a few typed operations, `namespace` first."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from memp.recall import Recall
 from memp.records import Outcome, Procedure, Receipt, Record, Revision, Text, Trajectory
+from memp.stores.entries import Entry, Loaded
 
 
 def text_key(text: str) -> bytes:
@@ -86,7 +87,8 @@ class Store(Protocol):
         """Keep the trajectory, and with an outcome credit what was served. False when it was there already.
 
         Raises:
-            RecordError: another trajectory has this id.
+            RecordError: another trajectory has this id, or this one was recorded with another recall, or the recall
+                served what this namespace does not hold.
         """
 
     def trajectory(self, namespace: str, id: str) -> Trajectory | None:
@@ -160,6 +162,20 @@ class Store(Protocol):
 
     def stats(self, namespace: str) -> Stats:
         """Counts of what the namespace holds."""
+
+    def dump(self, namespace: str) -> Generator[Entry, None, None]:
+        """Everything in the namespace but caches, as of one moment: trajectories, revisions, recalls, outcomes,
+        receipts, each in the order it was written."""
+
+    def load(self, entries: Iterable[tuple[str, Entry]]) -> Loaded:
+        """Append dumped entries, all of them or none; what is there already with the same content is skipped.
+
+        Counters follow from the outcomes. Entries are taken one by one: an error is about the one taken last.
+
+        Raises:
+            RecordError: an entry contradicts what is there, or refers to something that is not there.
+            Conflict: a revision is missing between one of the entries and what is there.
+        """
 
     def version(self) -> int:
         """A number that changes whenever procedures may have changed, here or in another process."""

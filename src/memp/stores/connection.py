@@ -4,11 +4,16 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from memp.errors import (
+    RecordError,
     StoreBusy,
     StoreCorrupt,
     StoreError,
@@ -20,26 +25,34 @@ from memp.errors import (
 from memp.stores.migrations import APPLICATION_ID, MIGRATIONS
 
 MEMORY = ":memory:"
+_READING_FAILED = (sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS)
 
 
 class Connection:
     """A connection that several threads may share and that survives a fork.
 
-    Reads and logs commit without waiting for the disk (safe against a killed process); `durable` transactions
-    wait for it (safe against a power cut too).
+    Logs commit without waiting for the disk (safe against a killed process); `durable` transactions wait for it
+    (safe against a power cut too).
     """
 
     def __init__(self, path: str | Path, *, create: bool = True, timeout: float = 30.0) -> None:
         self.path = str(path)
+        self.generation = 0
+        """How often the file was opened: a fork closes it and the next use opens it again."""
         self._timeout = timeout
         self._lock = threading.RLock()
-        self._pid = os.getpid()
+        self._closed = False
         with translated(self.path):
-            if not create and self.path != MEMORY and not Path(self.path).exists():
-                raise StoreMissing(f"there is no memory at {self.path}; create one by recording into it")
+            self._check_place(create)
             self._check_header()
-            self._db = self._connect()
-            self._migrate()
+            self._db: sqlite3.Connection | None = self._connect()
+            self.generation += 1
+            try:
+                self._migrate(self._db)
+            except BaseException:
+                self._db.close()
+                raise
+        self._mind_forks()
 
     @contextmanager
     def transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
@@ -47,36 +60,51 @@ class Connection:
         with self._lock, translated(self.path):
             db = self._mine()
             db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            db.execute("BEGIN IMMEDIATE")
-            try:
+            with _immediate(db):
                 yield db
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Read access."""
+        """Read access; every statement sees the newest state."""
         with self._lock, translated(self.path):
             yield self._mine()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Read access to one state of the file, while others write."""
+        if self.path == MEMORY:
+            with self.reading() as db:
+                yield db
+            return
+        with translated(self.path), closing(self._connect()) as db:
+            db.execute("BEGIN")
+            yield db
 
     def close(self) -> None:
         """Close the file."""
         with self._lock:
-            self._db.close()
+            self._closed = True
+            if self._db is not None:
+                self._db.close()
 
     def _mine(self) -> sqlite3.Connection:
-        if os.getpid() != self._pid:  # SQLite connections must not cross a fork
-            self._db, self._pid = self._connect(), os.getpid()
+        if self._closed:
+            raise StoreError(f"{self.path} was closed; open the memory again")
+        if self._db is None:
+            self._db = self._connect()
+            self.generation += 1
         return self._db
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
-        self._enter_wal(db)
-        db.execute("PRAGMA foreign_keys = ON")
-        db.execute("PRAGMA cache_size = -65536")
+        try:
+            self._enter_wal(db)
+            db.execute("PRAGMA foreign_keys = ON")
+            db.execute("PRAGMA recursive_triggers = ON")  # REPLACE is a DELETE too
+            db.execute("PRAGMA cache_size = -65536")
+        except BaseException:
+            db.close()
+            raise
         return db
 
     def _enter_wal(self, db: sqlite3.Connection) -> None:
@@ -91,6 +119,44 @@ class Connection:
                     raise
                 time.sleep(0.01)
 
+    # -- forks -------------------------------------------------------------------------------------
+
+    def _mind_forks(self) -> None:
+        """SQLite connections must not cross a fork: the child would write to a log that the parent may delete."""
+        me = weakref.ref(self)
+        held: list[Connection] = []
+
+        def before() -> None:
+            if (connection := me()) is not None:
+                connection._before_fork()
+                held.append(connection)
+
+        def after() -> None:
+            while held:
+                held.pop()._lock.release()
+
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(before=before, after_in_parent=after, after_in_child=after)
+
+    def _before_fork(self) -> None:
+        self._lock.acquire()
+        if self._db is not None and not self._db.in_transaction and self.path != MEMORY:
+            self._db.close()
+            self._db = None
+
+    # -- opening -----------------------------------------------------------------------------------
+
+    def _check_place(self, create: bool) -> None:
+        if self.path == MEMORY:
+            return
+        path = Path(self.path)
+        if path.is_dir():
+            raise StoreMissing(f"{self.path or '(empty path)'} is a folder; name a file in it")
+        if not path.parent.is_dir():
+            raise StoreMissing(f"there is no folder {path.parent} for the memory {path.name}; create it first")
+        if not create and not path.exists():
+            raise StoreMissing(f"there is no memory at {self.path}; create one by recording into it")
+
     def _check_header(self) -> None:
         """Look at an existing file without changing a byte of it."""
         path = Path(self.path)
@@ -99,50 +165,73 @@ class Connection:
         with path.open("rb") as file:
             if file.read(16) != b"SQLite format 3\x00":
                 raise StoreCorrupt(f"{self.path} is not a memp memory (no SQLite header); the file was left as it is")
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=self._timeout)
-        try:
+        # Without a log beside it the first page says it all; `immutable` then leaves no side files behind.
+        options = "mode=ro" if Path(f"{self.path}-wal").exists() else "mode=ro&immutable=1"
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True, timeout=self._timeout)) as db:
+            db.execute("BEGIN")  # all three of the same moment: another process may be creating the file
+            (tables,) = db.execute("PRAGMA schema_version").fetchone()
             (app,) = db.execute("PRAGMA application_id").fetchone()
             (version,) = db.execute("PRAGMA user_version").fetchone()
-            (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        finally:
-            db.close()
         if tables and app != APPLICATION_ID:
             raise StoreCorrupt(f"{self.path} is an SQLite file of another program; the file was left as it is")
+        self._check_version(version)
+
+    def _check_version(self, version: int) -> None:
         if version > len(MIGRATIONS):
             raise StoreTooNew(
                 f"{self.path} was written by a newer memp (schema {version}, this one knows {len(MIGRATIONS)}); "
                 "upgrade memp; the file was left as it is"
             )
 
-    def _migrate(self) -> None:
-        if self._version() == len(MIGRATIONS):
+    def _migrate(self, db: sqlite3.Connection) -> None:
+        if _version(db) == len(MIGRATIONS):
             return
-        with self.transaction() as db:  # other processes wait here and then find it done
-            version = self._version()
+        with _immediate(db):  # other processes wait here and then find it done
+            version = _version(db)
+            self._check_version(version)
             for number, statements in enumerate(MIGRATIONS[version:], version + 1):
                 for statement in statements:
                     db.execute(statement)
                 db.execute(f"PRAGMA user_version = {number}")
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
-    def _version(self) -> int:
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        return int(version)
+
+@contextmanager
+def _immediate(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:  # a full disk rolls back by itself
+            db.execute("ROLLBACK")
+        raise
+
+
+def _version(db: sqlite3.Connection) -> int:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    return int(version)
 
 
 @contextmanager
 def translated(path: str) -> Iterator[None]:
-    """SQLite's errors in memp's words, naming the file and what to do."""
+    """Errors of SQLite and of stored bytes in memp's words, naming the file and what to do."""
     try:
         yield
     except sqlite3.Error as error:
         raise _translation(path, error) from error
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror or error}") from error
+    except UnicodeEncodeError as error:
+        message = f"{error.object!r} is not text (half of a surrogate pair); decode with errors='replace'"
+        raise RecordError(message) from error
+    except (zlib.error, ValidationError, UnicodeDecodeError) as error:
+        raise _damaged(path, error) from error
 
 
 def _translation(path: str, error: sqlite3.Error) -> StoreError:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    extended = getattr(error, "sqlite_errorcode", 0)
+    code = extended & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreBusy(f"{path}: another process held the file for too long; try again; nothing was written")
     if code == sqlite3.SQLITE_FULL:
@@ -150,9 +239,16 @@ def _translation(path: str, error: sqlite3.Error) -> StoreError:
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
         return StoreReadOnly(f"{path} cannot be written; check the permissions of the file and its folder")
     if code == sqlite3.SQLITE_CANTOPEN:
-        return StoreReadOnly(f"{path} cannot be opened or created; check that the folder exists and can be written")
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return StoreCorrupt(f"{path} is damaged ({error}); restore a copy, or `memp memory export` what can be read")
+        return StoreReadOnly(f"{path} cannot be opened or created; check that its folder can be written")
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode to UTF-8" in str(error):
+        return _damaged(path, error)
+    if code == sqlite3.SQLITE_IOERR and extended in _READING_FAILED:
+        return StoreError(f"{path}: the disk could not be read ({error}); check the disk, or restore a copy")
     if code == sqlite3.SQLITE_IOERR:
-        return StoreFull(f"{path}: the disk refused a read or write ({error}); is it full? nothing was written")
+        return StoreFull(f"{path}: the disk refused a write ({error}); is it full? nothing was written")
     return StoreError(f"{path}: {error}")
+
+
+def _damaged(path: str, error: Exception) -> StoreCorrupt:
+    reason = " ".join(str(error).split())[:200]
+    return StoreCorrupt(f"{path} is damaged ({reason}); restore a copy, or `memp memory export` what can be read")

@@ -61,14 +61,19 @@ _INITIAL = (
         PRIMARY KEY (fingerprint, key)) WITHOUT ROWID""",
     "CREATE VIRTUAL TABLE procedures_text USING fts5 (task, script, tokenize = 'porter unicode61')",
     # What was recorded cannot be rewritten, not even by a bug of ours.
-    """CREATE TRIGGER trajectories_fixed BEFORE UPDATE OF namespace, id, body, reward ON trajectories
+    """CREATE TRIGGER trajectories_fixed BEFORE UPDATE OF seq, namespace, id, body, reward, recall_id, recorded_at
+       ON trajectories
        BEGIN SELECT RAISE(ABORT, 'trajectories never change'); END""",
     """CREATE TRIGGER trajectories_kept BEFORE DELETE ON trajectories
        BEGIN SELECT RAISE(ABORT, 'trajectories are never lost'); END""",
-    """CREATE TRIGGER revisions_fixed BEFORE UPDATE OF namespace, procedure_id, number, body ON revisions
+    """CREATE TRIGGER revisions_fixed BEFORE UPDATE OF seq, namespace, procedure_id, number, body ON revisions
        BEGIN SELECT RAISE(ABORT, 'revisions never change'); END""",
     """CREATE TRIGGER revisions_kept BEFORE DELETE ON revisions
        BEGIN SELECT RAISE(ABORT, 'revisions are never lost'); END""",
+    """CREATE TRIGGER outcomes_fixed BEFORE UPDATE ON outcomes
+       BEGIN SELECT RAISE(ABORT, 'outcomes never change'); END""",
+    """CREATE TRIGGER outcomes_kept BEFORE DELETE ON outcomes
+       BEGIN SELECT RAISE(ABORT, 'outcomes are never lost'); END""",
 )
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_INITIAL,)

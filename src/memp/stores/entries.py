@@ -1,0 +1,99 @@
+"""What an export holds, in the order it is written: everything but caches."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from memp.recall import Recall
+from memp.records import Name, Outcome, Receipt, Record, Revision, Text, Trajectory, When
+
+
+class LoggedRecall(Record):
+    """A recall as it is kept: what was served is named by id and revision."""
+
+    model_config = ConfigDict(ser_json_inf_nan="constants")
+
+    id: Name
+    task: Text
+    policy: Name
+    facts: Mapping[Name, Text]
+    at: When
+    ranked: tuple[tuple[Name, int, float, Text], ...]
+    """Procedure id, revision, score, why."""
+    left_out: tuple[tuple[Name, float | None, Text], ...]
+    """Procedure id, score, why."""
+
+    @classmethod
+    def of(cls, recall: Recall) -> "LoggedRecall":
+        """What to keep of `recall`."""
+        return cls(
+            id=recall.id,
+            task=recall.task,
+            policy=recall.policy,
+            facts=recall.facts,
+            at=recall.at,
+            ranked=tuple((r.procedure.id, r.procedure.revision.number, r.score, r.why) for r in recall.ranked),
+            left_out=tuple((item.procedure_id, item.score, item.why) for item in recall.left_out),
+        )
+
+
+class TrajectoryEntry(Record):
+    """A trajectory and what became of it."""
+
+    kind: Literal["trajectory"] = "trajectory"
+    trajectory: Trajectory
+    recall_id: Name | None = None
+    consumed_by: Text | None = None
+    """Receipt of the update that took it; None while it waits."""
+    recorded_at: When
+
+
+class RevisionEntry(Record):
+    """A revision with its counters; the first one of a procedure says what the procedure was built from."""
+
+    kind: Literal["revision"] = "revision"
+    revision: Revision
+    served: int = Field(0, ge=0)
+    succeeded: int = Field(0, ge=0)
+    built_from_success: bool | None = None
+    origin: Annotated[str, Field(pattern="^([0-9a-f]{2})*$", max_length=200)] | None = None
+    """Hexadecimal, see `origin_key`."""
+
+
+class RecallEntry(Record):
+    """A logged recall."""
+
+    model_config = ConfigDict(ser_json_inf_nan="constants")
+
+    kind: Literal["recall"] = "recall"
+    recall: LoggedRecall
+
+
+class OutcomeEntry(Record):
+    """A logged outcome."""
+
+    kind: Literal["outcome"] = "outcome"
+    outcome: Outcome
+
+
+class ReceiptEntry(Record):
+    """A logged receipt."""
+
+    kind: Literal["receipt"] = "receipt"
+    receipt: Receipt
+
+
+Entry = TrajectoryEntry | RevisionEntry | RecallEntry | OutcomeEntry | ReceiptEntry
+
+
+class Loaded(Record):
+    """How many entries of each kind were new, and how many were there already."""
+
+    trajectories: int = 0
+    revisions: int = 0
+    recalls: int = 0
+    outcomes: int = 0
+    receipts: int = 0
+    skipped: int = 0
+    """Were there already with the same content."""

@@ -1,0 +1,185 @@
+"""The statements that append to the embedded store, and what turns its rows into records."""
+
+import json
+import sqlite3
+import zlib
+from datetime import UTC, datetime
+from typing import Any
+
+from memp.errors import Conflict, RecordError
+from memp.recall import LeftOut, Recall, Recalled
+from memp.records import Outcome, Procedure, Receipt, Revision, Trajectory
+from memp.stores.base import Write, text_key
+from memp.stores.entries import LoggedRecall
+
+PROCEDURE = """
+    SELECT p.id, p.namespace, p.created_at, r.body, r.served, r.succeeded, p.success
+    FROM procedures p JOIN revisions r ON r.namespace = p.namespace AND r.procedure_id = p.id AND r.number = p.head
+"""
+
+
+def read_procedure(row: tuple[Any, ...]) -> Procedure:
+    """The procedure in a row of `PROCEDURE`."""
+    id, namespace, created_at, body, served, succeeded, success = row
+    return Procedure(
+        id=id,
+        namespace=namespace,
+        created_at=created_at,
+        revision=Revision.model_validate_json(body),
+        served=served,
+        succeeded=succeeded,
+        built_from_success=success,
+    )
+
+
+def read_trajectory(body: bytes) -> Trajectory:
+    """The trajectory in its stored bytes."""
+    return Trajectory.model_validate_json(zlib.decompress(body))
+
+
+def read_recall(db: sqlite3.Connection, namespace: str, body: str) -> Recall:
+    """A logged recall, with the procedures at the revision that was served."""
+    logged = LoggedRecall.model_validate_json(body)
+    ranked = []
+    for id, number, score, why in logged.ranked:
+        row = db.execute(
+            """SELECT p.id, p.namespace, p.created_at, r.body, r.served, r.succeeded, p.success
+               FROM procedures p JOIN revisions r ON r.namespace = p.namespace AND r.procedure_id = p.id
+               WHERE p.namespace = ? AND p.id = ? AND r.number = ?""",
+            (namespace, id, number),
+        ).fetchone()
+        if row is not None:
+            ranked.append(Recalled(procedure=read_procedure(row), score=score, why=why))
+    return Recall(
+        id=logged.id,
+        namespace=namespace,
+        task=logged.task,
+        policy=logged.policy,
+        ranked=tuple(ranked),
+        left_out=tuple(LeftOut(procedure_id=id, score=score, why=why) for id, score, why in logged.left_out),
+        facts=logged.facts,
+        at=logged.at,
+    )
+
+
+def stamp(at: datetime) -> str:
+    """A time as it is stored: UTC, ISO 8601."""
+    return at.astimezone(UTC).isoformat()
+
+
+def insert_trajectory(
+    db: sqlite3.Connection, namespace: str, trajectory: Trajectory, recall_id: str | None, recorded_at: str
+) -> bool:
+    """Keep a trajectory. False when the same one, played with the same recall, is there.
+
+    Raises:
+        RecordError: another trajectory has this id, or it was recorded with another recall.
+    """
+    body = trajectory.model_dump_json()
+    known = db.execute(
+        "SELECT body, recall_id FROM trajectories WHERE namespace = ? AND id = ?", (namespace, trajectory.id)
+    ).fetchone()
+    if known is None:
+        db.execute(
+            """INSERT INTO trajectories (namespace, id, body, reward, recall_id, recorded_at)
+               VALUES (?, ?, ?, ?, ?, ?)""",
+            (namespace, trajectory.id, zlib.compress(body.encode(), 1), trajectory.reward, recall_id, recorded_at),
+        )
+        return True
+    if zlib.decompress(known[0]).decode() != body and read_trajectory(known[0]) != trajectory:
+        raise RecordError(f"trajectory {trajectory.id} was recorded before with other content; give it a new id")
+    if known[1] != recall_id:
+        raise RecordError(
+            f"trajectory {trajectory.id} was recorded before with {_recall(known[1])}, now it comes with "
+            f"{_recall(recall_id)}; a trajectory has one recall"
+        )
+    return False
+
+
+def _recall(id: str | None) -> str:
+    return "no recall" if id is None else f"recall {id}"
+
+
+def insert_recall(db: sqlite3.Connection, namespace: str, recall: LoggedRecall) -> None:
+    """Log a recall; a second time (it was logged when it was made) does nothing."""
+    db.execute(
+        "INSERT OR IGNORE INTO recalls (namespace, id, body) VALUES (?, ?, ?)",
+        (namespace, recall.id, recall.model_dump_json()),
+    )
+
+
+def insert_receipt(db: sqlite3.Connection, namespace: str, receipt: Receipt) -> None:
+    """Log a receipt."""
+    db.execute(
+        "INSERT INTO receipts (namespace, id, body) VALUES (?, ?, ?)",
+        (namespace, receipt.id, receipt.model_dump_json()),
+    )
+
+
+def credit(db: sqlite3.Connection, namespace: str, outcome: Outcome) -> None:
+    """Log an outcome; every procedure that was served gets it, by id and at the revision that was served.
+
+    Raises:
+        RecordError: one of them is not in this namespace.
+    """
+    db.execute(
+        "INSERT INTO outcomes (namespace, recall_id, trajectory_id, body) VALUES (?, ?, ?, ?)",
+        (namespace, outcome.recall_id, outcome.trajectory_id, outcome.model_dump_json()),
+    )
+    for id, number in outcome.credited:
+        credited = db.execute(
+            """UPDATE revisions SET served = served + 1, succeeded = succeeded + ?
+               WHERE namespace = ? AND procedure_id = ? AND number = ?""",
+            (int(outcome.success), namespace, id, number),
+        )
+        if credited.rowcount != 1:
+            raise RecordError(
+                f"recall {outcome.recall_id} served procedure {id} revision {number}, which namespace {namespace!r} "
+                "does not hold; record into the memory that made the recall"
+            )
+
+
+def append(db: sqlite3.Connection, namespace: str, write: Write) -> None:
+    """Append a revision; the first one creates the procedure.
+
+    Raises:
+        Conflict: its parent is not the procedure's current revision.
+        RecordError: its number does not follow its parent's.
+    """
+    revision = write.revision
+    id, content = revision.procedure_id, revision.content
+    if revision.number != (revision.parent or 0) + 1:
+        raise RecordError(f"revision {revision.number} of procedure {id} cannot follow {revision.parent}")
+    head = db.execute("SELECT seq, head FROM procedures WHERE namespace = ? AND id = ?", (namespace, id)).fetchone()
+    if (head[1] if head else None) != revision.parent:
+        raise Conflict(
+            f"procedure {id} is at revision {head[1] if head else None}, not at {revision.parent}; "
+            "somebody revised it meanwhile: read it again and repeat"
+        )
+    changed = db.execute(
+        "INSERT INTO revisions (namespace, procedure_id, number, body) VALUES (?, ?, ?, ?)",
+        (namespace, id, revision.number, revision.model_dump_json()),
+    ).lastrowid
+    state = (
+        revision.number,
+        changed,
+        revision.status,
+        content.task,
+        text_key(content.task),
+        json.dumps(dict(content.facts), ensure_ascii=False),
+    )
+    if head is None:
+        seq = db.execute(
+            """INSERT INTO procedures (head, changed, status, task, task_key, facts, namespace, id, created_at, success,
+               origin) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+            (*state, namespace, id, stamp(revision.at), int(write.success), write.origin),
+        ).lastrowid
+    else:
+        seq = head[0]
+        db.execute(
+            "UPDATE procedures SET head = ?, changed = ?, status = ?, task = ?, task_key = ?, facts = ? WHERE seq = ?",
+            (*state, seq),
+        )
+        db.execute("DELETE FROM procedures_text WHERE rowid = ?", (seq,))
+    script = "\n".join((content.script.goal, *content.script.steps, *content.script.pitfalls)) if content.script else ""
+    db.execute("INSERT INTO procedures_text (rowid, task, script) VALUES (?, ?, ?)", (seq, content.task, script))
