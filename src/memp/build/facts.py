@@ -13,6 +13,7 @@ _DATE = re.compile(
 )
 _WORD_NUMBERS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 _COUNT = re.compile(rf"\b(\d+|{'|'.join(_WORD_NUMBERS)})[\s-]+([a-z]+)\b")
+_READ = 5_000
 _PRONOUNS = {"it", "them", "that", "this", ""}
 _SAME_PLACE = {"into": "in", "onto": "in", "on": "in", "using": "with"}
 
@@ -23,7 +24,7 @@ def facts_by_rule(task: str) -> dict[str, str]:
     Each clause gives its verb (`action`, later ones `then`), what follows it (`object`) and one slot per
     preposition. The first mention of a slot wins; pronouns are not values.
     """
-    text = " ".join(task.lower().split())
+    text = " ".join(task[:_READ].lower().split())
     facts: dict[str, str] = {}
     for pattern, slot in ((_MONEY, "budget"), (_DATE, "date")):
         if found := pattern.search(text):
@@ -65,5 +66,5 @@ def _bare(phrase: str) -> str:
 
 
 def _put(facts: dict[str, str], slot: str, value: str) -> None:
-    if value not in _PRONOUNS:
+    if value not in _PRONOUNS and any(letter.isalnum() for letter in value):
         facts.setdefault(slot, value[:200])
