@@ -74,6 +74,30 @@ async def test_the_options_arrive():
     assert seen == [(0.0, 7, ("\n", "END"), ["system", "user"]), (None, None, (), ["system", "user"])]
 
 
+async def test_the_request_as_it_is_sent():
+    sent = []
+
+    class Listening(WireServer):
+        async def exchange(self, request, reader, writer):
+            sent.append((json.loads(request.body), request.headers["authorization"]))
+            await super().exchange(request, reader, writer)
+
+    with Listening(lambda _: "ok") as server:
+        model = chat(server, extra={"chat_template_kwargs": {"enable_thinking": False}, "temperature": 1.0})
+        await model.complete(ASK)
+        await model.complete(ASK, temperature=0.0, max_tokens=5, stop=["x"])
+        await model.close()
+    messages = [{"role": "system", "content": "You act."}, {"role": "user", "content": "look around"}]
+    extra = {"chat_template_kwargs": {"enable_thinking": False}}
+    assert sent == [
+        ({"model": "toy", "messages": messages, **extra, "temperature": 1.0}, "Bearer no-key"),
+        (
+            {"model": "toy", "messages": messages, **extra, "temperature": 0.0, "max_tokens": 5, "stop": ["x"]},
+            "Bearer no-key",
+        ),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "options", "expected", "stop"),
     [

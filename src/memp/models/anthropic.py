@@ -114,7 +114,7 @@ class AnthropicChat(Client):
         self,
         messages: Sequence[Message],
         *,
-        purpose: str = "act",  # noqa: ARG002  (accounting is Metered's)
+        purpose: str = "act",
         temperature: float | None = None,
         max_tokens: int | None = None,
         stop: Sequence[str] = (),
@@ -128,21 +128,19 @@ class AnthropicChat(Client):
             ModelError: the provider failed after its retries; the subclass says how.
         """
         system, turns = _turns(messages)
-        body: dict[str, Any] = {
-            "model": self.model,
-            "messages": turns,
-            "max_tokens": self._max_tokens if max_tokens is None else max_tokens,
-        }
+        limit = self._max_tokens if max_tokens is None else max_tokens
+        body: dict[str, Any] = {"messages": turns, **self._extra}
         if system:
             body["system"] = system
         spoken = [mark for mark in stop if mark.strip()]
         if spoken:
             body["stop_sequences"] = spoken
-        extra = dict(self._extra)
         if temperature is not None:
-            extra["temperature"] = temperature  # not an argument of the SDK since 1.0; 0.0 is a request
+            body["temperature"] = temperature  # not an argument of the SDK since 1.0; 0.0 is a request
         answer = await self._connection.send(
-            lambda client: readable(client.messages.create(**body, extra_body=extra or None))
+            lambda client: readable(
+                client.messages.create(model=self.model, max_tokens=limit, messages=[], extra_body=body)
+            )
         )
         return self._reply(plain(answer), [mark for mark in stop if mark and not mark.strip()])
 

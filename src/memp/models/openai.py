@@ -51,7 +51,8 @@ class OpenAIChat(_OpenAI):
         model: as the provider calls it.
         base_url: an OpenAI-compatible server, for example `http://127.0.0.1:8000/v1`; then no key is
             needed. Default: `OPENAI_BASE_URL`, else OpenAI.
-        api_key: default `OPENAI_API_KEY`.
+        api_key: default `OPENAI_API_KEY`, which then also goes to `base_url`; pass any other text to keep it
+            at home.
         timeout: seconds without a byte from the server before an attempt is given up.
         max_retries: further attempts after the first.
         max_concurrency: requests under way at once.
@@ -96,7 +97,7 @@ class OpenAIChat(_OpenAI):
         self,
         messages: Sequence[Message],
         *,
-        purpose: str = "act",  # noqa: ARG002  (accounting is Metered's)
+        purpose: str = "act",
         temperature: float | None = None,
         max_tokens: int | None = None,
         stop: Sequence[str] = (),
@@ -108,8 +109,8 @@ class OpenAIChat(_OpenAI):
             ModelError: the provider failed after its retries; the subclass says how.
         """
         body: dict[str, Any] = {
-            "model": self.model,
             "messages": [{"role": message.role, "content": message.content} for message in messages],
+            **self._extra,
         }
         if temperature is not None:
             body["temperature"] = temperature
@@ -119,9 +120,9 @@ class OpenAIChat(_OpenAI):
             body["max_completion_tokens" if own else "max_tokens"] = max_tokens
         if stop:
             body["stop"] = list(stop)
-        extra = self._extra or None
+        # As extra_body the SDK sends it as it is; as arguments it spends 3 ms a call walking the messages.
         answer = await self._connection.send(
-            lambda client: readable(client.chat.completions.create(**body, extra_body=extra))
+            lambda client: readable(client.chat.completions.create(model=self.model, messages=[], extra_body=body))
         )
         return self._reply(plain(answer))
 

@@ -1,7 +1,7 @@
 """Models by name: `openai:gpt-4o`, `anthropic:claude-...`, `static`. Nothing is imported before it is asked for."""
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from memp.errors import UnknownName
 from memp.models.base import ChatModel, Embedder
@@ -21,13 +21,14 @@ def chat_model(
     max_retries: int = 6,
     max_concurrency: int = 8,
     price: Price | None = None,
+    extra: Mapping[str, Any] | None = None,
     others: Mapping[str, Callable[[str], ChatModel]] | None = None,
 ) -> ChatModel:
     """The chat model called `PROVIDER:MODEL`; the model's name may hold colons (`openai:qwen2.5:72b`).
 
     Args:
         name: for example `openai:gpt-4o`.
-        base_url, api_key, timeout, max_retries, max_concurrency, price: as for `OpenAIChat`.
+        base_url, api_key, timeout, max_retries, max_concurrency, price, extra: as for `OpenAIChat`.
         others: further providers, by name: a function from the model's name to the model.
 
     Raises:
@@ -42,22 +43,23 @@ def chat_model(
         raise UnknownName("chat model (it is written PROVIDER:MODEL)", name, [f"{each}:{written[0]}" for each in known])
     if provider in makers:
         return makers[provider](model)
-    options = {
+    options: dict[str, Any] = {
         "base_url": base_url,
         "api_key": api_key,
         "timeout": timeout,
         "max_retries": max_retries,
         "max_concurrency": max_concurrency,
         "price": price,
+        "extra": extra,
     }
     if provider == "openai":
         from memp.models.openai import OpenAIChat
 
-        return OpenAIChat(model, **options)  # type: ignore[arg-type]
+        return OpenAIChat(model, **options)
     if provider == "anthropic":
         from memp.models.anthropic import AnthropicChat
 
-        return AnthropicChat(model, **options)  # type: ignore[arg-type]
+        return AnthropicChat(model, **options)
     raise UnknownName("provider of chat models", provider, known)
 
 
