@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from agentdoubles import Counter, Scripted
 
-from memp.errors import MempError, RecordError
+from memp.errors import MempError, RecordError, StoreError, StoreFull
 from memp_bench.agents.episode import EpisodeFile, trajectory_of
 from memp_bench.agents.react import play
 from memp_bench.envs.base import Task
@@ -91,3 +91,15 @@ def test_steps_before_begin_are_a_clear_error(tmp_path):
 
     with pytest.raises(MempError, match="call begin"):
         EpisodeFile(tmp_path / "e.jsonl").end(EpisodeEnd(status="done"))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+async def test_a_full_disk_is_a_clear_error():
+    with pytest.raises(StoreFull, match="/dev/full cannot be written"):
+        await played(Path("/dev/full"))
+
+
+async def test_a_place_that_is_no_folder_is_a_clear_error(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StoreError, match="cannot be written"):
+        await played(tmp_path / "file" / "e.jsonl")

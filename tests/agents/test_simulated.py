@@ -169,6 +169,20 @@ async def test_right_advice_helps_and_wrong_advice_misleads(name):
     assert right[0] > wrong[0]
 
 
+@pytest.mark.parametrize("name", PLAYERS)
+async def test_the_order_of_the_recalled_procedures_decides(name):
+    right, wrong = (
+        HEAT.format(found="countertop", heats=heats).partition("\n\n")[2] for heats in ("microwave", "stoveburner")
+    )
+
+    async def first_tried(recalled):
+        played = await run(kitchen(2, GOALS[2][0], **GOALS[2][1]), name, recalled, max_steps=200)
+        return next(action for action in actions(played) if re.match(r"heat .*\d with .*\d", action))
+
+    assert "microwave" in await first_tried(right + wrong)
+    assert "stoveburner" in await first_tried(wrong + right)
+
+
 async def test_the_novice_is_misled_for_longer():
     wrong = HEAT.format(found="drawer", heats="stoveburner")
 

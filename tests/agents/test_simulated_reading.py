@@ -11,7 +11,7 @@ from memp_bench.envs.alfred_rules import INSTRUCTIONS
 
 GRAMMAR = Grammar.parse(INSTRUCTIONS)
 GOAL = Goal("mug", works=("clean",), place="shelf")
-NOUNS = {"mug", "shelf", "sinkbasin", "diningtable", "cabinet", "fridge"}
+NOUNS = frozenset({"mug", "shelf", "sinkbasin", "diningtable", "cabinet", "fridge"})
 
 
 def advice(body, goal=GOAL):

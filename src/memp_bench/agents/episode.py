@@ -1,7 +1,9 @@
 """What is kept of one episode, and the file it is saved to after every step."""
 
+import errno
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -9,7 +11,7 @@ from typing import IO, Any, Literal, Self
 
 from pydantic import Field
 
-from memp.errors import MempError, RecordError
+from memp.errors import MempError, RecordError, StoreError, StoreFull
 from memp.models.base import Reply
 from memp.records import Record, Step, Text, Trajectory, Usage, When
 
@@ -121,13 +123,20 @@ class EpisodeFile:
         self.close()
 
     def begin(self, start: EpisodeStart) -> None:
-        """Open the file and write the header of a new attempt."""
+        """Open the file and write the header of a new attempt.
+
+        Raises:
+            StoreFull: the disk is full (also from `add` and `end`).
+            StoreError: the file cannot be written.
+        """
         self.close()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        torn = self.path.exists() and not self.path.read_bytes().endswith(b"\n") and self.path.stat().st_size > 0
-        self._file = self.path.open("ab", buffering=0)
-        if torn:
-            self._file.write(b"\n")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("ab")
+            if self._file.tell() and not self.path.read_bytes().endswith(b"\n"):
+                self._file.write(b"\n")  # the last write of an earlier attempt was torn
+        except OSError as error:
+            raise self._unwritable(error) from error
         self._write("episode", start)
 
     def add(self, step: Step, reply: Reply) -> None:
@@ -141,16 +150,26 @@ class EpisodeFile:
 
     def close(self) -> None:
         """Close the file; without `end` the episode reads as incomplete."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):  # what could not be flushed was reported by the write
+                file.close()
 
     def _write(self, kind: str, record: Record, reply: Reply | None = None) -> None:
         if self._file is None:
             raise MempError(f"episode file {self.path} is not open: call begin() first")
         # A provider's JSON may hold half surrogate pairs, which only escaped ASCII can carry.
         tail = f',"reply":{json.dumps(reply.model_dump(), default=str)}' if reply is not None else ""
-        self._file.write(f'{{"kind":"{kind}","data":{record.model_dump_json()}{tail}}}\n'.encode())
+        try:
+            self._file.write(f'{{"kind":"{kind}","data":{record.model_dump_json()}{tail}}}\n'.encode())
+            self._file.flush()
+        except OSError as error:
+            self.close()
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> StoreError:
+        kind = StoreFull if error.errno == errno.ENOSPC else StoreError
+        return kind(f"episode file {self.path} cannot be written: {error.strerror}; free space or name another folder")
 
     def read(self) -> Episode:
         """The last attempt; status `incomplete` when its end is missing.

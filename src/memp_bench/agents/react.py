@@ -75,6 +75,7 @@ async def play(
     gives an episode of status `failed` that names the boundary, never a failed task.
 
     Raises:
+        StoreError: `file` cannot be written.
         BudgetExceeded: a cap was reached; the episode so far is in `file`, status `stopped`.
         asyncio.CancelledError: likewise.
     """
@@ -108,6 +109,9 @@ async def play(
     except asyncio.CancelledError:
         run.finish(run.end("stopped", reason="cancelled"))
         raise
+    finally:
+        if file is not None:
+            file.close()
 
 
 class _BrokenError(Exception):

@@ -71,7 +71,7 @@ class Advice:
         return weights
 
 
-def read_advice(text: str, grammar: Grammar, goal: Goal, nouns: set[str]) -> Advice:
+def read_advice(text: str, grammar: Grammar, goal: Goal, nouns: frozenset[str]) -> Advice:
     """Read the recalled procedures in `text`; `nouns` are the types the player has names for in this task."""
     advice = Advice()
     for rank, body in enumerate(_PROCEDURE.findall(text)):
@@ -101,7 +101,7 @@ class _Reader:
     advice: Advice
     grammar: Grammar
     goal: Goal
-    nouns: set[str]
+    nouns: frozenset[str]
     weight: float
     at: str = ""
     about: str = ""

@@ -1,6 +1,7 @@
 """`sim:novice` and `sim:able`: chat models that play a text game from its messages alone."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
 from memp.errors import UnknownName
@@ -33,6 +34,7 @@ class Simulated:
         if player not in SIMULATED:
             raise UnknownName("simulated backbone", f"sim:{player}", [f"sim:{name}" for name in SIMULATED])
         self._player, self._seed, self._builder = player, seed, builder
+        self._advice = lru_cache(maxsize=64)(read_advice)  # a pure function: this only saves time
 
     @property
     def name(self) -> str:
@@ -75,7 +77,7 @@ class Simulated:
         belief = read_history(messages, grammar)
         goal = read_goal(belief.task, grammar.works)
         nouns = {kind(place) for place in belief.places} | {goal.thing, goal.place, goal.tool} - {""}
-        advice = read_advice("<procedure" + recalled, grammar, goal, nouns)
+        advice = self._advice("<procedure" + recalled, grammar, goal, frozenset(nouns))
         traits = SIMULATED[self._player]
         seed = f"{self._player}|{self._seed}"
         move = Player(belief, goal, advice, grammar=grammar, traits=traits, seed=seed).move()
