@@ -180,7 +180,7 @@ async def test_retry_after_is_honoured_within_reason():
 
 
 async def test_concurrency_is_bounded():
-    with WireServer(lambda _: "ok", delay=0.03) as server:
+    with WireServer(lambda _: "ok", delay=0.08) as server:
         model = chat(server, max_concurrency=2)
         await asyncio.gather(*(model.complete([Message(role="user", content=str(i))]) for i in range(6)))
         await model.close()

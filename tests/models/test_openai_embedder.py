@@ -23,7 +23,7 @@ def embedder(server: WireServer, **options) -> OpenAIEmbedder:
 
 async def test_vectors_come_back_in_order_in_batches():
     texts = [f"clean apple number {i}" for i in range(23)]
-    with WireServer(NOBODY, delay=0.01) as server:
+    with WireServer(NOBODY, delay=0.05) as server:
         model = embedder(server, batch=5, max_concurrency=3)
         vectors = await model.embed(texts)
         assert isinstance(model, Embedder)
