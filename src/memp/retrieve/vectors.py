@@ -52,6 +52,8 @@ class VectorTable:
 
         `hidden` rows are left out, and rows that came after it was made.
         """
+        if self._size == 0:
+            return [], []
         coarse, slack = self._coarse_scores(query)
         if hidden is not None:
             coarse = coarse[: len(hidden)]
