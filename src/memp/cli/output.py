@@ -46,10 +46,11 @@ def _fail(group: BaseExceptionGroup, code: int) -> None:
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """A console that never wraps in the middle of an id when it is piped."""
+    """The terminal; wide enough for any table when the output is piped."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=not sys.stdout.isatty())
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, highlight=False, width=None if stream.isatty() else 200)
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -57,7 +58,9 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     from rich.markup import escape
     from rich.table import Table
 
-    made = Table(title=escape(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
+    made = Table(
+        title=escape(title), title_justify="left", box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0)
+    )
     for n, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[n], int | float) for row in rows)
         made.add_column(escape(column), justify="right" if numeric else "left", overflow="fold")

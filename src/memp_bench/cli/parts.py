@@ -1,5 +1,6 @@
 """Models and memories as the commands' options describe them."""
 
+import sqlite3
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -96,3 +97,18 @@ def existing(file: Path) -> Path:
     if not file.exists():
         raise MempError(f"there is no memory at {file}; make one with `memp learn`, or give --memory none")
     return file
+
+
+def start_from(source: Path | None, file: Path) -> None:
+    """Give the run its own copy of the memory, once and whole."""
+    if source is None or file.exists():
+        return
+    from memp.stores.sqlite import SqliteStore
+
+    SqliteStore(source, create=False).close()  # a clear error if it is no memory
+    part = file.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    with sqlite3.connect(source) as db:
+        db.execute("VACUUM INTO ?", (str(part),))
+    db.close()
+    part.replace(file)

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -118,6 +117,7 @@ async def _run(
         default_split,
         existing,
         memory_of,
+        start_from,
     )
     from memp_bench.studies.config import RunConfig
     from memp_bench.studies.stream import Stream
@@ -144,7 +144,7 @@ async def _run(
     memory = None
     try:
         if config.memory:
-            _start_from(source, folder / "memory.db")
+            start_from(source, folder / "memory.db")
             memory = memory_of(config, folder / "memory.db", writer, meter)
         tasks = house.tasks(config.split, games=games, seed=seed)
         with progress(f"{name} {config.split}", len(tasks), quiet=as_json) as advance:
@@ -174,21 +174,6 @@ class _Tally:
         self._played += episode.counted
         self._won += episode.success
         self._advance(f"{self._won}/{self._played} won")
-
-
-def _start_from(source: Path | None, file: Path) -> None:
-    """Give the run its own copy of the memory, once and whole."""
-    if source is None or file.exists():
-        return
-    from memp.stores.sqlite import SqliteStore
-
-    SqliteStore(source, create=False).close()  # a clear error if it is no memory
-    part = file.with_suffix(".part")
-    part.unlink(missing_ok=True)
-    with sqlite3.connect(source) as db:
-        db.execute("VACUUM INTO ?", (str(part),))
-    db.close()
-    part.replace(file)
 
 
 def _digest(source: Path) -> str:
