@@ -4,10 +4,11 @@ from typing import Any
 
 from memp.models.base import ChatModel
 from memp_bench.agents.simulated import Builder, simulated
+from memp_bench.agents.simulated.builder import build_reply
 
 
 def backbone(
-    name: str, *, base_url: str | None = None, seed: int = 0, builder: Builder | None = None, **options: Any
+    name: str, *, base_url: str | None = None, seed: int = 0, builder: Builder | None = build_reply, **options: Any
 ) -> ChatModel:
     """The chat model of that name: `sim:novice`, `sim:able@3`, `openai:NAME`, `anthropic:NAME`.
 
