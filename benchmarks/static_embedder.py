@@ -1,6 +1,6 @@
 """Speed of the bundled embedder: load, one sentence, a batch, a megabyte.
 
-Single texts are medians of wall time; load and batches are CPU time (one thread), so that a busy machine can measure them.
+Single texts: median wall time. Load and batches: CPU time (one thread), so that a busy machine can measure them.
 
 python benchmarks/static_embedder.py
 """
