@@ -59,19 +59,19 @@ class Players:
         self._options = options
         self._players: dict[int, Any] = {}
 
-    def answer(self, request: Request) -> Reply:
-        """Do what is asked. Errors become replies: the process goes on."""
+    def answer(self, request: Request) -> bytes:
+        """Do what is asked; the reply, packed. Errors become replies: the process goes on."""
         try:
             if request.slot not in self._players:
                 self._players[request.slot] = find(self._factory)(**self._options)
             call = getattr(self._players[request.slot], request.method)
-            return Reply(request.number, call(*request.arguments))
+            return pack(Reply(request.number, call(*request.arguments)))
         except MempError as error:
-            return Reply(request.number, error=type(error).__name__, message=str(error))
+            return pack(Reply(request.number, error=type(error).__name__, message=str(error)))
         except Exception as error:  # noqa: BLE001 - the boundary of an episode
             self._players.pop(request.slot, None)
             what = f"{request.method}: {type(error).__name__}: {error}"
-            return Reply(request.number, error=type(error).__name__, message=what)
+            return pack(Reply(request.number, error=type(error).__name__, message=what))
 
 
 def _listen(source: BinaryIO, inbox: "queue.SimpleQueue[Request]") -> None:
@@ -96,5 +96,5 @@ def main() -> None:
     first = inbox.get()
     players = Players(*first.arguments)
     while True:
-        sink.write(pack(players.answer(inbox.get())))
+        sink.write(players.answer(inbox.get()))
         sink.flush()

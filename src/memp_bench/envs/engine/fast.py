@@ -91,6 +91,11 @@ class FastState(stock_logic.PddlState):  # type: ignore[misc]
         shown = (atom.get_fact(self.name2type) for atom in atoms)
         return facts + [fact for fact in shown if not fact.is_negation]
 
+    @property
+    def touched(self) -> bool:
+        """Whether an action was applied since the start."""
+        return bool(self._applied)
+
     def apply(self, action: Any) -> Any:
         """As the stock engine, and remember it for a later replan."""
         changes = super().apply(action)
@@ -137,7 +142,8 @@ class FastPddlEnv(PddlEnv):  # type: ignore[misc]
 
     def reset(self) -> GameState:
         """Start the loaded game again."""
-        self._pddl_state = self._new_state()
+        if self._pddl_state.touched:
+            self._pddl_state = self._new_state()
         self.prev_state = None
         self.state = GameState()
         self._last_action = None

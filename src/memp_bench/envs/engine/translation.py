@@ -96,10 +96,11 @@ class Translator:
         self._max_bytes = max_bytes
         self._recent: OrderedDict[str, Translation] = OrderedDict()
         self._written = 0
+        self._made_by = f"{FORMAT}/{version('textworld')}/{version('fast-downward-textworld')}"
 
     def __call__(self, domain: str, problem: str) -> Translation:
         """The translation of a domain and a problem."""
-        key = _key(domain, problem)
+        key = _key(self._made_by, domain, problem)
         found = self._recent.get(key) or self._read(key)
         if found is None:
             found = translate(domain, problem)
@@ -150,10 +151,9 @@ class Translator:
             excess -= size
 
 
-def _key(domain: str, problem: str) -> str:
+def _key(*texts: str) -> str:
     digest = hashlib.sha256()
-    made_by = f"{FORMAT}/{version('textworld')}/{version('fast-downward-textworld')}"
-    for text in (made_by, domain, problem):
+    for text in texts:
         digest.update(f"{len(text)}:{text}".encode())
     return digest.hexdigest()
 
