@@ -86,6 +86,7 @@ class Connection:
             self._closed = True
             if self._db is not None:
                 self._db.close()
+                self._db = None
 
     def _mine(self) -> sqlite3.Connection:
         if self._closed:
@@ -163,7 +164,8 @@ class Connection:
         if self.path == MEMORY or not path.exists() or path.stat().st_size == 0:
             return
         with path.open("rb") as file:
-            if file.read(16) != b"SQLite format 3\x00":
+            header = file.read(100)
+            if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
                 raise StoreCorrupt(f"{self.path} is not a memp memory (no SQLite header); the file was left as it is")
         # Without a log beside it the first page says it all; `immutable` then leaves no side files behind.
         options = "mode=ro" if Path(f"{self.path}-wal").exists() else "mode=ro&immutable=1"
