@@ -182,7 +182,8 @@ async def test_a_correction_meets_the_revision_that_stands_there(open_memory):
 
     def write(*args, **options) -> bool:
         if not raced:
-            raced.append(memory.retire(added, reason="raced"))
+            raced.append(added)
+            memory.retire(added, reason="raced")
             memory.restore(added, reason="raced again")
         return real(*args, **options)
 
