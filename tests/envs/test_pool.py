@@ -150,6 +150,17 @@ async def test_closing_stops_everything_and_the_pool_can_be_used_again(pool: Wor
         assert await worker.call("pid") != pid
 
 
+async def test_closing_while_a_process_starts(pool: WorkerPool) -> None:
+    async with pool.lease() as worker:
+        asking = asyncio.create_task(worker.call("pid"))
+        await asyncio.sleep(0)
+        await pool.close()
+        with pytest.raises(EnvironmentFailed, match="closed"):
+            await asking
+        child = worker.process._child
+        assert child is None or await gone(child.pid)
+
+
 async def test_workers_get_no_secrets_and_fixed_hashes(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     async with pool.lease() as worker:

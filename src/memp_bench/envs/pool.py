@@ -150,6 +150,7 @@ class _Process:
                 await self._start()
                 limit = self._start_timeout
             if self.failed:
+                self._fail(self.failed)  # stopped while it started: it must not live on
                 raise EnvironmentFailed(self.failed)
             self._number += 1
             number = self._number
@@ -204,6 +205,8 @@ class _Process:
             self._fail(f"the environment's process sent an unreadable reply: {error!r}")
         code = await child.wait()
         self._fail(f"the environment's process ended with code {code}{self._last_words()}")
+        if self._stderr is not None:
+            self._stderr.close()
 
     def _fail(self, why: str) -> None:
         self.failed = self.failed or why
@@ -229,8 +232,6 @@ class _Process:
             await self._child.wait()
         if self._reader is not None:
             await self._reader
-        if self._stderr is not None:
-            self._stderr.close()
 
 
 def _error(reply: Reply) -> MempError:
