@@ -66,7 +66,10 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
         made.add_column(escape(column), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         made.add_row(*(escape(_cell(cell)) for cell in row))
-    console().print(made)
+    out = console()
+    if title:  # on its own line: rich would wrap it to the width of the table
+        out.print(escape(title), style="italic")
+    out.print(made)
 
 
 def _cell(value: object) -> str:
