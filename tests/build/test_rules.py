@@ -234,6 +234,19 @@ def test_the_step_that_was_never_achieved_and_what_had_no_effect():
     assert adjust_by_rule(Content(task="t", script=new), failed) == new  # learned once
 
 
+def test_a_slip_of_the_tongue_is_no_lesson():
+    failed = played(
+        "put a clean cup on shelf 2",
+        ("go to sink 1", "You are at the sink 1."),
+        ("clean mug with sink", "Nothing happens.", "agent"),
+        ("put mug 1 on shelf 1", "You put the mug 1 on the shelf 1."),
+        reward=0.0,
+    )
+    assert adjusted(failed).pitfalls[1:] == (
+        'In "put a clean cup on shelf", step 2 (clean mug with sink) was never achieved',
+    )
+
+
 def test_the_judges_words_are_kept():
     failed = trajectory(actions=SCRIPT.steps, reward=0.0, feedback="The mug\nwas dirty.")
     assert adjusted(failed).pitfalls[-1].endswith("the judge said: The mug was dirty.")

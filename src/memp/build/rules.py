@@ -110,8 +110,7 @@ def adjust_by_rule(content: Content, failed: Trajectory) -> Script:
 def _lessons(script: Script, failed: Trajectory) -> Iterator[str]:
     where = f'In "{_line(lift(failed.task), 200).rstrip(".")}"'
     done = [_line(lift(step.action)) for step in failed.steps if step.error is None]
-    useless = list(dict.fromkeys(_line(lift(step.action), 100) for step in failed.steps if step.error == "agent"))
-    useless = [action for action in useless if action and action not in done]
+    useless = [action for action in _refused(failed) if action not in done]
     own = () if script.steps == SEE_EXAMPLE else script.steps
     missed = next((n for n, step in enumerate(own) if step not in done), None)
     if missed is not None:
@@ -123,6 +122,18 @@ def _lessons(script: Script, failed: Trajectory) -> Iterator[str]:
         yield f"{where}, the judge said: {' '.join(said.split())[:500]}"
     if missed is None and not useless and not said:
         yield f"{where}, following this did not succeed in {len(failed.steps)} steps"
+
+
+def _refused(failed: Trajectory) -> list[str]:
+    """Actions that had no effect, lifted.
+
+    One that names a type where others name its instances (`open cabinet` for `open cabinet 1`) is a slip of the
+    tongue: lifted, it would look like the right action.
+    """
+    types = {entity.rsplit(" ", 1)[0] for step in failed.steps for entity in entities(step.action)}
+    refused = [step.action for step in failed.steps if step.error == "agent" and step.action.strip()]
+    meant = [action for action in refused if entities(action) or types.isdisjoint(action.lower().split())]
+    return list(dict.fromkeys(_line(lift(action), 100) for action in meant))
 
 
 def _without_repeats(steps: Sequence[Step]) -> Iterator[Step]:
