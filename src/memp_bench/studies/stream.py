@@ -5,7 +5,8 @@ import hashlib
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from memp.errors import MempError, RecordError
@@ -13,11 +14,12 @@ from memp.memory import AsyncProceduralMemory
 from memp.models.base import ChatModel
 from memp.models.metered import Meter, Metered
 from memp.recall import Recall
-from memp.records import Receipt, Record, Skipped, Usage
+from memp.records import Receipt, Skipped
 from memp_bench.agents.episode import Episode, EpisodeFile, trajectory_of
 from memp_bench.agents.react import play
 from memp_bench.envs.base import Benchmark, Task
 from memp_bench.studies.config import RunConfig
+from memp_bench.studies.journal import Group, Journal, left, merged
 from memp_bench.studies.summary import Changes, Summary, summarise
 
 ATTEMPTS = 3
@@ -25,11 +27,23 @@ Progress = Callable[[Episode], None]
 
 
 class Interrupted(MempError):
-    """The stream stopped before its end; everything so far is kept, and repeating the command goes on."""
+    """The stream stopped before its end; everything so far is kept, and repeating the command goes on.
+
+    `exit_code` is 3, or 1 when repeating cannot help before something is mended (a wrong key, an unknown model).
+    """
+
+    def __init__(self, message: str, *, hopeless: bool = False) -> None:
+        self.exit_code = 1 if hopeless else 3
+        super().__init__(message)
 
 
 class Stream:
-    """One run in one folder: `run.json`, one file an episode, the run's own memory, and a line per finished group."""
+    """One run in one folder: `run.json`, one file an episode, the run's own memory, and how far it is.
+
+    Once a group of tasks has been played its games are never played again, so the memory they were played with is
+    the one they are learned into. `meter` counts everything the run uses; the summary's `usage` is its reading, so
+    for a run that may be resumed give a `Ledger`.
+    """
 
     def __init__(
         self,
@@ -51,36 +65,41 @@ class Stream:
         self._meter = meter
         self._workers = asyncio.Semaphore(workers)
         self._on_episode = on_episode
-        self._groups = out / "groups.jsonl"
+        self._journal = Journal(out / "groups.jsonl")
 
     async def run(self, tasks: Sequence[Task]) -> Summary:
         """Play all tasks, resuming where an earlier run of the same folder stopped.
 
         Raises:
             BudgetExceeded, Interrupted: stopped early; everything so far is in the folder.
+            StoreError: the memory could not be read or written; likewise.
         """
         self.config.claim(self.out)
         started = time.monotonic()
-        size = self.config.every or len(tasks)
-        episodes: list[Episode] = []
-        finished = _read_groups(self._groups)
+        size = self.config.every or max(1, len(tasks))
+        groups: list[list[Episode]] = []
         for number, start in enumerate(range(0, len(tasks), size)):
-            before = self._meter.snapshot()
-            group = await self._play_group(tasks[start : start + size], start)
-            episodes += group
-            if number not in finished:
-                receipt = await self._learn(group)
-                usage = {p: used for p, used in self._meter.since(before).items() if p != "act"}
-                record = Group(group=number, games=len(group), receipt=receipt, usage=usage)
-                with self._groups.open("a") as file:
-                    file.write(record.model_dump_json() + "\n")
-        return self._summary(episodes, size, time.monotonic() - started)
+            there = self._journal.read().get(number)
+            chosen = tasks[start : start + size]
+            if there is None:
+                groups.append(await self._play_group(chosen, start))
+                there = Group(group=number, games=len(chosen), stage="played", before=self._newest_receipt())
+                self._journal.add(there)
+            else:
+                groups.append([self._played(task, start + n) for n, task in enumerate(chosen)])
+            if there.stage == "played":
+                receipt = await self._learn(groups[-1], there.before)
+                self._journal.add(Group(group=number, games=len(chosen), stage="learned", receipt=receipt))
+        return self._summary(groups, time.monotonic() - started)
 
     # -- playing -----------------------------------------------------------------------------------
 
     async def _play_group(self, tasks: Sequence[Task], offset: int) -> list[Episode]:
-        async with asyncio.TaskGroup() as group:
-            playing = [group.create_task(self._episode(task, offset + n)) for n, task in enumerate(tasks)]
+        try:
+            async with asyncio.TaskGroup() as group:
+                playing = [group.create_task(self._episode(task, offset + n)) for n, task in enumerate(tasks)]
+        except BaseExceptionGroup as failed:
+            raise _first(failed) from None
         episodes = [task.result() for task in playing]
         broken = [e for e in episodes if e.failure is not None and e.failure.boundary != "environment"]
         if broken:
@@ -91,22 +110,44 @@ class Stream:
             )
         return episodes
 
+    def _file(self, number: int) -> EpisodeFile:
+        return EpisodeFile(self.out / "episodes" / f"{number:05d}.jsonl")
+
+    def _played(self, task: Task, number: int) -> Episode:
+        """An episode of a group that is over.
+
+        Raises:
+            RecordError: its file is not there, or holds another game.
+        """
+        file = self._file(number)
+        try:
+            episode = file.read()
+        except (OSError, RecordError) as error:
+            raise RecordError(
+                f"the run's episode {file.path} cannot be read ({error}); start again elsewhere"
+            ) from None
+        if episode.task_id != task.id:
+            raise RecordError(f"{file.path} holds {episode.task_id}, not {task.id}: the games changed under the run")
+        return self._seen(episode)
+
     async def _episode(self, task: Task, number: int) -> Episode:
-        file = EpisodeFile(self.out / "episodes" / f"{number:05d}.jsonl")
+        file = self._file(number)
         if file.path.exists():
             try:
                 there = file.read()
             except RecordError:
                 there = None  # killed before its header was written
-            if there is not None and (there.counted or _hopeless(there)):
+            if there is not None and there.task_id == task.id and (there.counted or _broken_for_good(there)):
                 return self._seen(there)
         async with self._workers:
             for _ in range(ATTEMPTS):
                 episode = await self._attempt(task, file)
                 if episode.counted or _hopeless(episode):
                     break
-        if _hopeless(episode) and episode.failure is not None and episode.failure.boundary != "environment":
-            raise Interrupted(f"{episode.failure.message}. Nothing is lost; repeat the command when this is mended")
+        if episode.failure is not None and _hopeless(episode) and not _broken_for_good(episode):
+            raise Interrupted(
+                f"{episode.failure.message}. Nothing is lost; repeat the command when this is mended", hopeless=True
+            )
         return self._seen(episode)
 
     def _seen(self, episode: Episode) -> Episode:
@@ -138,8 +179,15 @@ class Stream:
 
     # -- learning ----------------------------------------------------------------------------------
 
-    async def _learn(self, episodes: Sequence[Episode]) -> Receipt | None:
-        """Record the group in the order of its tasks, then update. Both may be repeated after a crash."""
+    def _newest_receipt(self) -> str | None:
+        newest = [] if self._memory is None else self._memory.receipts(limit=1)
+        return newest[0].id if newest else None
+
+    async def _learn(self, episodes: Sequence[Episode], before: str | None) -> Receipt | None:
+        """Record the group in the order of its tasks, then update. Both may be repeated after a crash.
+
+        `before` is the memory's newest receipt from before the first try.
+        """
         if self._memory is None:
             return None
         for episode in episodes:
@@ -151,25 +199,21 @@ class Stream:
         if self.config.every is None:
             return None
         receipt = await self._memory.update()
-        left = [item for item in receipt.skipped if item.reason.startswith("left for the next update")]
-        if left:
+        waiting = [item for item in receipt.skipped if left(item.reason)]
+        if waiting:
             raise Interrupted(
-                f"{len(left)} trajectories could not be learned from: {left[0].reason}. Nothing is lost; repeat the "
-                "command to go on"
+                f"{len(waiting)} trajectories could not be learned from: {waiting[0].reason}. Nothing is lost; repeat "
+                "the command to go on"
             )
-        return receipt
+        since = takewhile(lambda r: r.id != before, self._memory.receipts(limit=1_000))
+        return merged([r for r in since if r.operation == "update"][::-1])
 
     # -- result ------------------------------------------------------------------------------------
 
-    def _summary(self, episodes: Sequence[Episode], size: int, wall_s: float) -> Summary:
+    def _summary(self, groups: Sequence[Sequence[Episode]], wall_s: float) -> Summary:
         config = self.config
-        groups = [episodes[start : start + size] for start in range(0, len(episodes), size)]
+        episodes = [episode for group in groups for episode in group]
         curves = [summarise(group)["success_rate"] for group in groups]
-        records = _read_groups(self._groups).values()
-        usage = {"act": sum((e.usage.get("act", Usage()) for e in episodes), Usage())}
-        for record in records:
-            for purpose, used in record.usage.items():
-                usage[purpose] = usage.get(purpose, Usage()) + used
         return Summary.parse(
             {
                 "benchmark": config.benchmark,
@@ -180,8 +224,8 @@ class Stream:
                 "memory": f"{config.build}/{config.retrieve}/{config.update}" if config.memory else "none",
                 **summarise(episodes),
                 "curve": [value for value in curves if value is not None],
-                "usage": usage,
-                "receipt": _changes(records),
+                "usage": self._meter.usage,
+                "receipt": _changes(self._journal.read().values()),
                 "failed": [
                     Skipped(subject=e.task_id, reason=e.failure.message if e.failure else e.reason)
                     for e in episodes
@@ -197,26 +241,18 @@ def _hopeless(episode: Episode) -> bool:
     return episode.failure is not None and not episode.failure.retryable
 
 
-class Group(Record):
-    """A finished group: written after its update, so that a resumed run does not update again."""
-
-    group: int
-    games: int
-    receipt: Receipt | None
-    usage: Mapping[str, Usage]
-    """Of everything but acting, which is in the episodes."""
+def _broken_for_good(episode: Episode) -> bool:
+    """A game that cannot be played whatever the provider does."""
+    return episode.failure is not None and episode.failure.boundary == "environment" and _hopeless(episode)
 
 
-def _read_groups(file: Path) -> dict[int, Group]:
-    """The finished groups; a line torn by a kill does not count."""
-    groups = {}
-    for line in file.read_text().splitlines() if file.exists() else ():
-        try:
-            group = Group.parse(line)
-        except RecordError:
-            continue
-        groups[group.group] = group
-    return groups
+def _first(failed: BaseExceptionGroup) -> BaseException:
+    """The first error that was raised on purpose, or the first at all."""
+    known, _ = failed.split(MempError)
+    error: BaseException = known or failed
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _changes(groups: Iterable[Group]) -> Changes:
