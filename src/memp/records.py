@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from memp.errors import RecordError
 
@@ -33,30 +34,19 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def _storable(text: str) -> str:
-    if len(text) > MAX_TEXT:
-        raise ValueError(
-            f"the text has {len(text):,} characters, the limit is {MAX_TEXT:,}; keep the part the agent read"
-        )
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f"character {error.start} is half of a surrogate pair and is not text; decode with errors='replace'"
-        ) from None
-    return text
-
-
 def _aware(when: datetime) -> datetime:
     if when.tzinfo is None:
         raise ValueError("the time has no time zone; use datetime.now(UTC)")
     return when.astimezone(UTC)
 
 
-Text = Annotated[str, AfterValidator(_storable)]
-"""A string that can be stored: bounded, valid Unicode. Control characters are kept and escaped when shown."""
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
+"""A string that can be stored: bounded, valid Unicode. Control characters are kept and escaped when shown.
 
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_storable)]
+No validator in Python: a recall of ten procedures holds hundreds of texts.
+"""
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
 """A short non-empty string: ids, namespaces, slots."""
 
 When = Annotated[datetime, AfterValidator(_aware)]
@@ -84,9 +74,20 @@ class Record(BaseModel):
             return cls.model_validate(data)
         except ValidationError as error:
             problems = "; ".join(
-                f"{'.'.join(str(part) for part in e['loc']) or cls.__name__}: {e['msg']}" for e in error.errors()
+                f"{'.'.join(str(part) for part in e['loc']) or cls.__name__}: {_problem(e)}" for e in error.errors()
             )
             raise RecordError(f"not a {cls.__name__}: {problems}") from None
+
+
+def _problem(error: ErrorDetails) -> str:
+    """What is wrong, in words that say what to do."""
+    text = error["input"]
+    if error["type"] == "string_unicode" and isinstance(text, str):
+        at = next((n for n, character in enumerate(text) if "\ud800" <= character <= "\udfff"), 0)
+        return f"character {at} is half of a surrogate pair and is not text; decode with errors='replace'"
+    if error["type"] == "string_too_long" and error["ctx"]["max_length"] == MAX_TEXT:
+        return f"the text has {len(text):,} characters, the limit is {MAX_TEXT:,}; keep the part the agent read"
+    return error["msg"]
 
 
 class Usage(Record):

@@ -4,6 +4,7 @@ import json
 import sqlite3
 import zlib
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from memp.errors import Conflict, RecordError
@@ -14,8 +15,14 @@ from memp.stores.entries import LoggedRecall
 
 PROCEDURE = """
     SELECT p.id, p.namespace, p.created_at, r.body, r.served, r.succeeded, p.success
-    FROM procedures p JOIN revisions r ON r.namespace = p.namespace AND r.procedure_id = p.id AND r.number = p.head
+    FROM procedures p JOIN revisions r ON r.seq = p.changed
 """
+
+
+@lru_cache(maxsize=4096)
+def read_revision(body: str) -> Revision:
+    """The revision in its stored text. Texts that come again (whatever is recalled often) are read once."""
+    return Revision.model_validate_json(body)
 
 
 def read_procedure(row: tuple[Any, ...]) -> Procedure:
@@ -25,7 +32,7 @@ def read_procedure(row: tuple[Any, ...]) -> Procedure:
         id=id,
         namespace=namespace,
         created_at=created_at,
-        revision=Revision.model_validate_json(body),
+        revision=read_revision(body),
         served=served,
         succeeded=succeeded,
         built_from_success=success,
