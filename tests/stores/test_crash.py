@@ -36,9 +36,18 @@ class Writer:
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
         self._out = self.process.stdout
         assert self._out is not None
+        self._read = b""
 
     def until_ready(self) -> None:
         assert self._out.readline() == b"ready\n"
+
+    def until(self, word: bytes, times: int) -> None:
+        """Read on until it has acknowledged something so many times."""
+        while times:
+            line = self._out.readline()
+            assert line
+            self._read += line
+            times -= line.startswith(word + b" ")
 
     def kill(self) -> list[list[str]]:
         """Kill it and read what it had acknowledged (a line that was cut off was not)."""
@@ -47,7 +56,7 @@ class Writer:
 
     def wait(self, *codes: int) -> list[list[str]]:
         with self._out:
-            lines = self._out.read().decode().split("\n")[:-1]
+            lines = (self._read + self._out.read()).decode().split("\n")[:-1]
         assert self.process.wait() in (codes or (0,))
         return [line.split(" ") for line in lines]
 
@@ -110,9 +119,12 @@ def test_killed_writer(tmp_path, mode):
     for n in range(ROUNDS):
         writer = Writer(mode, path, f"r{n}")
         writer.until_ready()
-        time.sleep(moment())
-        lines = writer.kill()
-        log += lines
+        if mode == "update" and n % 2:  # while the revisions of a trajectory are being written
+            writer.until(b"stored", random.randint(1, 5))
+            time.sleep(random.uniform(0, 0.004))
+        else:
+            time.sleep(moment())
+        log += writer.kill()
         found = verify(path, log)
         interrupted += found["waiting"] > 0
     log += Writer("finish", path, "end").wait()
