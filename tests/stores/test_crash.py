@@ -110,28 +110,37 @@ def moment() -> float:
     return random.uniform(0, 0.25)
 
 
-@pytest.mark.parametrize("mode", ["record", "update"])
-def test_killed_writer(tmp_path, mode):
+def test_killed_in_record(tmp_path):
     path = tmp_path / "memory.db"
     log: list[list[str]] = []
-    found: Counter[str] = Counter()
+    for n in range(ROUNDS):
+        writer = Writer("record", path, f"r{n}")
+        writer.until_ready()
+        time.sleep(moment())
+        log += writer.kill()
+        found = verify(path, log)
+    assert found["trajectories"] >= sum(words[0] == "recorded" for words in log) > 0
+    report("killed in record", log, found, ROUNDS)
+
+
+def test_killed_in_update(tmp_path):
+    path = tmp_path / "memory.db"
+    log: list[list[str]] = []
     interrupted = 0
     for n in range(ROUNDS):
-        writer = Writer(mode, path, f"r{n}")
+        writer = Writer("update", path, f"r{n}")
         writer.until_ready()
-        if mode == "update" and n % 2:  # while the revisions of a trajectory are being written
+        if n % 2:  # while the revisions of a trajectory are being written
             writer.until(b"stored", random.randint(1, 5))
             time.sleep(random.uniform(0, 0.004))
         else:
             time.sleep(moment())
         log += writer.kill()
-        found = verify(path, log)
-        interrupted += found["waiting"] > 0
+        interrupted += verify(path, log)["waiting"] > 0
     log += Writer("finish", path, "end").wait()
     found = verify(path, log)
     assert found["waiting"] == 0
-    assert found["trajectories"] >= sum(words[0] == "recorded" for words in log)
-    report(f"killed in {mode}", log, found, interrupted)
+    report("killed in update", log, found, interrupted)
     stored: set[str] = set()
     for what, *words in log:
         if what == "asked":
