@@ -26,9 +26,16 @@ NONSENSE = ("xyzzy", "", "take nothing from nowhere 1", "  look ", "GO TO cabine
 
 @pytest.fixture(scope="session")
 def games(games_data: Path, games_cache: Path) -> list[str]:
-    number = int(os.environ.get("MEMP_ENGINE_GAMES", "3"))
-    tasks = AlfWorld(games_data, cache=games_cache).tasks("valid_seen", games=number, seed=1)
-    return [task.payload["game"] for task in tasks]
+    bench = AlfWorld(games_data, cache=games_cache)
+    number = os.environ.get("MEMP_ENGINE_GAMES")
+    if number:
+        return [task.payload["game"] for task in bench.tasks("valid_seen", games=int(number))]
+    kinds = {"put": "Toilet", "heat": "Mug", "examine": "CD"}  # three kinds of room
+    found = [
+        [task.payload["game"] for task in bench.tasks("valid_seen") if task.family == kind and word in task.id]
+        for kind, word in kinds.items()
+    ]
+    return [min(paths, key=lambda path: Path(path).stat().st_size) for paths in found]
 
 
 @pytest.fixture(scope="session")
@@ -142,12 +149,15 @@ def test_unknown_engine() -> None:
         GamePlayer("fats")  # type: ignore[arg-type]
 
 
-def test_a_grammar_cannot_run_code(bathroom: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "code", ["{__import__('os').getcwd()}", "{r.__class__}", "[{o.name.upper() | holds(a:agent, o:object)}]"]
+)
+def test_a_grammar_cannot_run_code(bathroom: str, tmp_path: Path, code: str) -> None:
     game = read_game(bathroom)
-    evil = game["grammar"].replace("You open the {r.name}", "{__import__('os').getcwd()}")
+    evil = game["grammar"].replace("You close the {r.name}.", code)
     assert evil != game["grammar"]
     path = tmp_path / "evil.tw-pddl"
-    path.write_text(json.dumps({**game, "grammar": evil.replace("You are in the middle", "{r.__class__} middle")}))
+    path.write_text(json.dumps({**game, "grammar": evil}))
     with pytest.raises(EnvironmentFailed, match="does more than join, choose and compare"):
         GamePlayer("fast").load(path)
 

@@ -19,6 +19,8 @@ from textworld.envs.pddl import logic as stock_logic
 from textworld.envs.pddl import textgen as stock
 from textworld.logic import Rule
 
+from memp.errors import EnvironmentFailed
+
 _BLOCK = re.compile(r'"""(?:.|\n)*?"""')
 _HARMLESS = (
     *(ast.Expression, ast.Name, ast.Load, ast.Attribute, ast.Constant),
@@ -32,8 +34,18 @@ Rules = tuple[tuple[str, tuple[Any, ...]], ...]
 
 @lru_cache(_SYMBOLS)
 def symbols(text: str) -> tuple[Any, ...]:
-    """The parsed symbols of a right-hand side or a template. Shared: never written to."""
-    return tuple(stock._parse_and_convert(text, rule_name="symbols"))
+    """The parsed symbols of a right-hand side or a template. Shared: never written to.
+
+    Raises:
+        EnvironmentFailed: an expression in it would run code.
+    """
+    parsed = tuple(stock._parse_and_convert(text, rule_name="symbols"))
+    for symbol in parsed:
+        inner = symbol.symbol if isinstance(symbol, stock.ListSymbol) else symbol
+        inner = inner.expression if isinstance(inner, stock.ConditionalSymbol) else inner
+        if isinstance(inner, stock.EvalSymbol):
+            expression(inner.expression)
+    return parsed
 
 
 @lru_cache(_SYMBOLS)
@@ -47,14 +59,14 @@ def expression(text: str) -> CodeType:
     """A compiled `{...}` expression.
 
     Raises:
-        ValueError: it does more than join, choose and compare attributes and texts. A game file is data and
+        EnvironmentFailed: it does more than join, choose and compare attributes and texts. A game file is data and
             may not run code.
     """
     tree = ast.parse(text.strip(), "<grammar>", "eval")
     for node in ast.walk(tree):
         hidden = isinstance(node, ast.Attribute) and node.attr.startswith("_")
         if hidden or not isinstance(node, _HARMLESS):
-            raise ValueError(f"the grammar's expression {text!r} does more than join, choose and compare names")
+            raise EnvironmentFailed(f"the grammar's expression {text!r} does more than join, choose and compare names")
     return compile(tree, "<grammar>", "eval")
 
 
@@ -161,6 +173,8 @@ def parse_document(text: str) -> tuple[dict[str, Any], FastGrammar]:
                 pddl=block(part.pddl) if part.pddl else "",
                 grammar=block(part.grammar) if part.grammar else "{}",
             )
+            symbols(action.template)
+            symbols(action.feedback_rule)
             actions[action.name.lower()] = action
             lines = action.grammar.split("\n")
             sources.append(json.loads("\n".join(line for line in lines if not line.lstrip().startswith("#"))))

@@ -93,6 +93,8 @@ class GamePlayer:
         try:
             self._env.load(game)
             self.state = self._env.reset()
+        except EnvironmentFailed as error:
+            raise EnvironmentFailed(f"game {path} is damaged: {error}") from None
         except Exception as error:  # noqa: BLE001 - the boundary: any text in the file reaches a parser
             raise EnvironmentFailed(f"game {path} is damaged: {type(error).__name__}: {error}") from None
         task, text = split_intro(self.state.feedback)
