@@ -6,13 +6,14 @@ MEMP_ENGINE_GAMES=140 compares that many real games instead of three (stock need
 import json
 import os
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from memp.errors import EnvironmentFailed, UnknownName
+from memp.errors import EnvironmentFailed, MissingExtra, UnknownName
 from memp_bench.envs.alfworld import AlfWorld
 from memp_bench.envs.base import Observation
 from memp_bench.envs.engine.player import Engine, GamePlayer, clean, read_game, split_intro
@@ -142,6 +143,12 @@ def test_other_versions_play_on_stock(monkeypatch: pytest.MonkeyPatch, caplog: p
     player = GamePlayer("fast")
     assert type(player._env.unwrapped) is PddlEnv
     assert "not verified with textworld 1.7.0 (verified: 9.9.9)" in caplog.text
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "textworld", None)
+    with pytest.raises(MissingExtra, match=r"TextWorld engine .* needs the extra 'alfworld'"):
+        GamePlayer("fast")
 
 
 def test_unknown_engine() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from memp.errors import EnvironmentFailed, UnknownName
+from memp.errors import EnvironmentFailed, MissingExtra, UnknownName
 from memp_bench.envs.pool import WorkerPool
 
 PLAYER = "workplayers:Player"
@@ -99,6 +99,8 @@ async def test_errors_of_the_player_arrive_as_they_are(pool: WorkerPool) -> None
             await worker.call("refuse", "game")
         with pytest.raises(UnknownName, match="Did you mean fast"):
             await worker.call("refuse", "unknown")
+        with pytest.raises(MissingExtra, match=r"the engine needs the extra 'alfworld': pip install"):
+            await worker.call("refuse", "extra")
         await worker.call("add", 1)
         with pytest.raises(EnvironmentFailed, match="bug: ZeroDivisionError: a bug"):
             await worker.call("bug")

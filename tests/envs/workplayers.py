@@ -4,7 +4,7 @@ import os
 import time
 from typing import Any
 
-from memp.errors import EnvironmentFailed, UnknownName
+from memp.errors import EnvironmentFailed, MissingExtra, UnknownName
 
 
 class Player:
@@ -42,6 +42,8 @@ class Player:
     def refuse(self, kind: str) -> None:
         if kind == "unknown":
             raise UnknownName("engine", "fats", ["fast", "stock"])
+        if kind == "extra":
+            raise MissingExtra("alfworld", "the engine")
         raise EnvironmentFailed("no such game")
 
     def unpicklable(self) -> Any:
