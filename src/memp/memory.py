@@ -230,9 +230,10 @@ class AsyncProceduralMemory(Curation):
     async def update(self) -> Receipt:
         """Let the update policy take every trajectory recorded since, in order; then discard, if asked to.
 
-        Each trajectory is one transaction, so a crash leaves none half applied, and replies that were paid for
-        before it are not asked for again. A trajectory whose model call failed for a passing reason (provider,
-        budget) stays waiting; one whose replies were unusable is given up. The receipt says so for each.
+        Each trajectory is one transaction, so a crash leaves none half applied and none without a receipt, and
+        replies that were paid for before it are not asked for again. A trajectory whose model call failed for a
+        passing reason (provider, budget) stays waiting; one whose replies were unusable is given up. The receipt
+        says so for each.
         """
         async with self._one_update:
             receipt_id, before, done = self._ids(), self.meter.snapshot(), _Done()
@@ -327,7 +328,9 @@ class AsyncProceduralMemory(Curation):
                 new.added.append(write.revision.procedure_id)
             else:
                 new.revised.append((write.revision.procedure_id, write.revision.number))
-        if self.store.write(self.namespace, writes, consume=trajectory.id, receipt_id=receipt_id):
+        done.parts += 1
+        part = new.receipt(f"{receipt_id}/{done.parts}", "update", self.updating.name, {}, self._clock())
+        if self.store.write(self.namespace, writes, consume=trajectory.id, receipt_id=receipt_id, receipt=part):
             done.merge(new)
         else:
             done.skipped.append(Skipped(subject=trajectory.id, reason="another update took it first"))
@@ -388,6 +391,7 @@ class _Done:
         self.retired: list[str] = []
         self.skipped: list[Skipped] = []
         self.left = 0
+        self.parts = 0
 
     def leave(self, trajectory_id: str, why: str) -> None:
         """The trajectory stays waiting."""

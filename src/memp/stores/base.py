@@ -103,8 +103,19 @@ class Store(Protocol):
     def requeue(self, namespace: str, trajectory_id: str) -> bool:
         """Let the next update take the trajectory again. False when there is none of that id."""
 
-    def write(self, namespace: str, writes: Sequence[Write], *, consume: str | None, receipt_id: str) -> bool:
+    def write(
+        self,
+        namespace: str,
+        writes: Sequence[Write],
+        *,
+        consume: str | None,
+        receipt_id: str,
+        receipt: Receipt | None = None,
+    ) -> bool:
         """Append revisions and mark the waiting trajectory `consume` as taken, in one transaction.
+
+        `receipt`, with an id that begins with `receipt_id` and a slash, says what these writes are; it is logged with
+        them and stays until the receipt of the whole operation takes its place.
 
         Returns False, with nothing written, when another update took the trajectory first.
 
@@ -137,7 +148,7 @@ class Store(Protocol):
         """Logged outcomes, newest first."""
 
     def log_receipt(self, namespace: str, receipt: Receipt) -> None:
-        """Keep what an operation did."""
+        """Keep what an operation did. Takes the place of the receipts of its parts (see `write`)."""
 
     def receipts(self, namespace: str, limit: int = 50) -> Sequence[Receipt]:
         """Logged receipts, newest first."""

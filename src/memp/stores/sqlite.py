@@ -106,7 +106,15 @@ class SqliteStore:
 
     # -- procedures --------------------------------------------------------------------------------
 
-    def write(self, namespace: str, writes: Sequence[Write], *, consume: str | None, receipt_id: str) -> bool:
+    def write(
+        self,
+        namespace: str,
+        writes: Sequence[Write],
+        *,
+        consume: str | None,
+        receipt_id: str,
+        receipt: Receipt | None = None,
+    ) -> bool:
         """See `Store.write`."""
         with self._connection.transaction() as db:
             if consume is not None:
@@ -118,6 +126,8 @@ class SqliteStore:
                     return False
             for write in writes:
                 append(db, namespace, write)
+            if receipt is not None:
+                insert_receipt(db, namespace, receipt)
         self._writes += 1
         return True
 
@@ -198,6 +208,10 @@ class SqliteStore:
     def log_receipt(self, namespace: str, receipt: Receipt) -> None:
         """See `Store.log_receipt`."""
         with self._connection.transaction() as db:
+            db.execute(  # its parts: ids that begin with its id and a slash
+                "DELETE FROM receipts WHERE namespace = ? AND id > ? AND id < ?",
+                (namespace, f"{receipt.id}/", f"{receipt.id}0"),
+            )
             insert_receipt(db, namespace, receipt)
 
     def receipts(self, namespace: str, limit: int = 50) -> Sequence[Receipt]:
