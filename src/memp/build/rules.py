@@ -15,7 +15,7 @@ _READ = 2_000
 """Characters of an action or a task that rules look at: nothing said in one breath is longer."""
 
 _INSTANCE = re.compile(r"\b([A-Za-z][\w'-]*(?: [A-Za-z][\w'-]*)?) (\d+)\b")
-_LITERAL = re.compile(r"\"[^\"]+\"|(?<!\w)'[^']+'(?!\w)|\S*[/@]\S+|\b[A-Z]{2,}-?\d+\b")
+_LITERAL = re.compile(r"\"[^\"]+\"|(?<!\w)'[^']+'(?!\w)|\S*[/@]\S+|\b[\w-]+\.[a-z]\w*\b|\b[A-Z]{2,}-?\d+\b")
 # The number of an instance ends a noun phrase; elsewhere it counts or names ("for 2 people", "Python 3 docs").
 _NUMBERED = re.compile(
     r"\b(?!(?:than|for|of|by|about|least|most|over|with|after|before|within|in|on|at|to|from)\b)"
