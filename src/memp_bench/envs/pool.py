@@ -109,14 +109,15 @@ class WorkerPool:
         self._free.release()
         if process.failed:
             self._retire(process)
-        if process in self._retiring and not process.leased:
+        if process not in self._running and not process.leased:
             self._retiring.discard(process)
             await process.stop()
 
     def _retire(self, process: "_Process") -> None:
         if process in self._running:
             self._running.remove(process)
-            self._retiring.add(process)
+            if process.leased or not process.failed:
+                self._retiring.add(process)
 
     async def close(self) -> None:
         """Stop all processes. Episodes that still run fail. The pool may be used again."""
