@@ -37,24 +37,30 @@ class Imported(Loaded):
     namespaces: tuple[Name, ...]
 
 
-class _Header(Record):
+class Header(Record):
+    """The first line."""
+
     model_config = ConfigDict(extra="ignore")
 
-    kind: Literal["memp"] = "memp"
-    format: int = FORMAT
-    memp: Text = ""
+    kind: Literal["memp"]
+    format: int
+    memp: Text
     """Version of the program that wrote it."""
 
 
-class _Line(Record):
+class Line(Record):
+    """A line between the first and the last."""
+
     model_config = ConfigDict(ser_json_inf_nan="constants")
 
     namespace: Name
     entry: Annotated[Entry, Field(discriminator="kind")]
 
 
-class _End(Record):
-    kind: Literal["end"] = "end"
+class End(Record):
+    """The last line."""
+
+    kind: Literal["end"]
     entries: int
 
 
@@ -76,13 +82,13 @@ def export_jsonl(store: Store, namespace: str | None, file: str | Path | BinaryI
     chosen = tuple(known) if namespace is None else (namespace,)
     entries = 0
     with _writing(file) as write:
-        write(_Header(memp=_version()))
+        write(Header(kind="memp", format=FORMAT, memp=_version()))
         for name in chosen:
             with closing(store.dump(name)) as dumped:
                 for entry in dumped:
-                    write(_Line(namespace=name, entry=entry))
+                    write(Line(namespace=name, entry=entry))
                     entries += 1
-        write(_End(entries=entries))
+        write(End(kind="end", entries=entries))
     return Exported(namespaces=chosen, entries=entries)
 
 
@@ -125,10 +131,10 @@ class _Lines:
         self._header()
         count = 0
         while not (line := self._line()).startswith(_END):
-            found = _Line.parse(line)
+            found = Line.parse(line)
             yield self._into(found.namespace), found.entry
             count += 1
-        said = _End.parse(line).entries
+        said = End.parse(line).entries
         if said != count:
             raise RecordError(f"the file says it has {said} entries, it has {count}; lines are missing or were added")
         if self._read():
@@ -138,7 +144,7 @@ class _Lines:
     def _header(self) -> None:
         line = self._line()
         try:
-            header = _Header.parse(line)
+            header = Header.parse(line)
         except RecordError:
             raise RecordError('this is not an export of memp; its first line would be {"kind":"memp",...}') from None
         if header.format > FORMAT:
@@ -148,10 +154,10 @@ class _Lines:
             )
 
     def _line(self) -> bytes:
+        self.number += 1
         line = self._read()
         if not line.endswith(b"\n"):
             raise RecordError("the file ends here, before its closing line; it was cut off")
-        self.number += 1
         return line
 
     def _read(self) -> bytes:
