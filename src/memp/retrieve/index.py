@@ -137,27 +137,32 @@ class Index:
     def _take(self, heads: Sequence[Head], vectors: Vectors) -> None:
         if self.table is None:
             self.table = VectorTable(vectors.shape[1])
-        new = [n for n, head in enumerate(heads) if head.id not in self._row]
         start = len(self.ids)
+        new = [n for n, head in enumerate(heads) if head.id not in self._row]
+        fresh = [heads[n] for n in new]
         self.table.extend(vectors[new] if len(new) < len(heads) else vectors)
-        self._reserve(start + len(new))
-        for offset, n in enumerate(new):
-            self._row[heads[n].id] = start + offset
-        self.ids.extend(heads[n].id for n in new)
-        self.tasks.extend(heads[n].task for n in new)
-        self._facts.extend(heads[n].facts for n in new)
-        for n, head in enumerate(heads):
-            row = self._row[head.id]
-            if row < start and self.tasks[row] != head.task:
-                self.tasks[row] = head.task
-                self.table.replace(row, vectors[n])
-            self._facts[row] = head.facts
-            self._hidden[row] = head.status != "active"
-            self._failed[row] = not head.success
-            if row < self._with_facts:
-                self._stale_facts.add(row)
+        self._reserve(start + len(fresh))
+        self._row.update((head.id, row) for row, head in enumerate(fresh, start))
+        self.ids += [head.id for head in fresh]
+        self.tasks += [head.task for head in fresh]
+        self._facts += [head.facts for head in fresh]
+        self._hidden[start : len(self)] = [head.status != "active" for head in fresh]
+        self._failed[start : len(self)] = [not head.success for head in fresh]
+        for n, head in enumerate(heads) if len(new) < len(heads) else ():
+            if (row := self._row[head.id]) < start:
+                self._revise(row, head, vectors[n])
         self._hiding = bool(self._hidden.any())
-        self._seen = max(self._seen, *(head.changed for head in heads))
+        newest = max(head.changed for head in heads)
+        self._seen = max(self._seen, newest)
+
+    def _revise(self, row: int, head: Head, vector: Vectors) -> None:
+        if self.table is not None and self.tasks[row] != head.task:
+            self.tasks[row] = head.task
+            self.table.replace(row, vector)
+        self._facts[row] = head.facts
+        self._hidden[row] = head.status != "active"
+        if row < self._with_facts:
+            self._stale_facts.add(row)
 
     def _reserve(self, size: int) -> None:
         if size <= len(self._hidden):

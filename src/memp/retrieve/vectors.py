@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from memp.models.base import Vectors
 
 _BLOCK = 64
+_AT_ONCE = 1024
 
 
 class VectorTable:
@@ -82,12 +83,15 @@ class VectorTable:
 
     def _store(self, at: slice, vectors: Vectors) -> None:
         self._rows[at] = vectors
-        scale = np.maximum(np.abs(vectors).max(axis=1, initial=0.0), 1e-12) / 127
-        coarse = np.round(vectors / scale[:, None]).astype(np.int8)
-        self._coarse[at] = coarse
-        self._scale[at] = scale
-        errors = np.linalg.norm(vectors - coarse * scale[:, None], axis=1)
-        self._error = max(self._error, float(errors.max(initial=0.0)))
+        for start in range(0, len(vectors), _AT_ONCE):  # parts that fit the cache
+            part = vectors[start : start + _AT_ONCE]
+            scale = np.maximum(np.maximum(part.max(axis=1), -part.min(axis=1)), 1e-12)[:, None] / 127
+            coarse = np.rint(part / scale)
+            here = slice(at.start + start, at.start + start + len(part))
+            self._coarse[here] = coarse
+            self._scale[here] = scale[:, 0]
+            off = part - coarse * scale
+            self._error = max(self._error, float(np.sqrt(np.einsum("ij,ij->i", off, off).max())))
 
     def _reserve(self, size: int) -> None:
         if size <= len(self._rows):
