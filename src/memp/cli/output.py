@@ -16,6 +16,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 3
 """Stopped before its end with everything kept; repeating the command goes on."""
+EXIT_SIGINT = 130
+"""Stopped by Ctrl-C, as shells have it; likewise."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="One machine-readable object on stdout.")
 
@@ -33,6 +35,9 @@ def reports_errors(command: F) -> F:
             _fail(group, EXIT_INTERRUPTED)
         except* MempError as group:
             _fail(group, EXIT_ERROR)
+        except* KeyboardInterrupt:
+            click.secho("memp: stopped. Nothing is lost; repeat the command to go on", err=True, fg="red")
+            sys.exit(EXIT_SIGINT)
 
     return wrapped  # type: ignore[return-value]
 

@@ -190,6 +190,16 @@ class Client:
         cost = cost_of(self.provider.name, self.model, usage, price=self._price, base_url=url, cached=cached)
         return usage.model_copy(update={"cost": cost})
 
+    def check(self) -> None:
+        """Whether it could be asked at all. Sends nothing.
+
+        Raises:
+            MissingExtra: the provider's package is not installed.
+            MissingKey: there is no API key.
+        """
+        self._sdk()
+        self._access()
+
     async def close(self) -> None:
         """Let go of connections. The object may be used again, also in another event loop."""
         await self._connection.close()

@@ -37,6 +37,17 @@ def backbone(
     return _Instrument(model) if is_simulated(name) else model
 
 
+def check(model: object) -> None:
+    """Whether a model or an embedder could be asked at all; sends nothing.
+
+    Raises:
+        MissingExtra: a package is not installed.
+        MissingKey: there is no API key.
+    """
+    if callable(own := getattr(model, "check", None)):
+        own()
+
+
 class _Instrument:
     """A simulated backbone behind the wire: labelled as what it is."""
 
@@ -63,6 +74,10 @@ class _Instrument:
         return await self._model.complete(
             messages, purpose=purpose, temperature=temperature, max_tokens=max_tokens, stop=stop
         )
+
+    def check(self) -> None:
+        """Whether it could be asked at all."""
+        check(self._model)
 
     async def close(self) -> None:
         """Let go of connections."""

@@ -70,37 +70,43 @@ async def _learn(
     base_url: str | None,
     builder: str | None,
     embedder: str,
+    timeout: float,
     concurrency: int,
     price: tuple[float, float] | None,
     max_calls: int | None,
     max_total_tokens: int | None,
     max_cost: float | None,
 ) -> dict[str, Any]:
+    from memp.models.metered import Budget, Meter
     from memp_bench.benchmarks import benchmark
-    from memp_bench.cli.parts import agent_model, budget_meter, default_split, memory_of
+    from memp_bench.cli import parts
     from memp_bench.studies.config import RunConfig
     from memp_bench.studies.learn import learn as learn_from
 
-    config = RunConfig(
-        benchmark=name,
-        split=default_split(name, split, training=True),
-        games=games,
-        seed=seed,
-        model=builder or "rules",
-        builder=builder or "rules",
-        base_url=base_url,
-        embedder=embedder,
-        build=build,
-        update=update,
-        retrieve="avefact" if facts else "query",
+    config = RunConfig.parse(
+        {
+            "benchmark": name,
+            "split": parts.default_split(name, split, training=True),
+            "games": games,
+            "seed": seed,
+            "model": builder or "rules",
+            "builder": builder or "rules",
+            "base_url": base_url,
+            "embedder": embedder,
+            "build": build,
+            "update": update,
+            "retrieve": "avefact" if facts else "query",
+        }
     )
     started = time.monotonic()
-    meter = budget_meter(max_calls, max_total_tokens, max_cost)
-    writer = None if config.builder == "rules" else agent_model(config, concurrency, price)
+    parts.check_names(config)
+    meter = Meter(Budget(calls=max_calls, tokens=max_total_tokens, cost=max_cost))
+    remote = {"max_concurrency": concurrency, "price": price, "timeout": timeout}
+    writer = None if config.builder == "rules" else parts.agent_model(config, **remote)
     house = benchmark(name, data=data, engine=engine, workers=workers, cache=cache)
     try:
-        async with memory_of(config, file, writer, meter) as memory:
-            tasks = house.tasks(config.split, games=games, seed=seed)
+        tasks = house.tasks(config.split, games=games, seed=seed)
+        async with parts.memory_of(config, file, writer, meter) as memory:
             with progress(f"learning {name} {config.split}", len(tasks), quiet=as_json) as advance:
                 receipts, skipped = await learn_from(memory, house, tasks, expert=expert, on_task=advance)
             stats = memory.stats()

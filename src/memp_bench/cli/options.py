@@ -52,11 +52,18 @@ model_options = together(
         "rules when that is simulated.",
     ),
     click.option("--embedder", default="static", show_default=True, help="static, or openai:NAME."),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(0, min_open=True),
+        default=60.0,
+        show_default=True,
+        help="Seconds without an answer after which a request is made again.",
+    ),
     click.option("--concurrency", type=click.IntRange(1), default=8, show_default=True, help="Model requests at once."),
     click.option(
         "--price", type=float, nargs=2, help="US dollars per million tokens, in and out, for unlisted models."
     ),
-    click.option("--max-calls", type=click.IntRange(1), help="Stop before this many model calls are exceeded."),
+    click.option("--max-calls", type=click.IntRange(1), help="Stop before more model calls than this are made."),
     click.option("--max-total-tokens", type=click.IntRange(1), help="Stop once so many tokens are used."),
     click.option("--max-cost", type=float, help="Stop once so many US dollars are spent."),
 )

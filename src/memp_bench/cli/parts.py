@@ -6,45 +6,56 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from memp.build import build_policy
 from memp.errors import MempError
 from memp.memory import AsyncProceduralMemory
 from memp.models.base import ChatModel
-from memp.models.metered import Budget, Meter
+from memp.models.metered import Meter
 from memp.models.registry import embedder as named_embedder
 from memp.records import now
+from memp.retrieve import retrieve_policy
+from memp.update import update_policy
 from memp.update.discard import Discard
-from memp_bench.agents.registry import backbone
+from memp_bench.agents.registry import backbone, check
 from memp_bench.studies.config import RunConfig
 
 
-def agent_model(config: RunConfig, concurrency: int, price: tuple[float, float] | None) -> ChatModel:
-    """The backbone that acts."""
-    return backbone(
-        config.model, base_url=config.base_url, seed=config.seed, **_remote(config.model, concurrency, price)
-    )
+def agent_model(config: RunConfig, **remote: Any) -> ChatModel:
+    """The backbone that acts. `remote` are options of models behind a wire.
+
+    Raises:
+        UnknownName, MissingKey, MissingExtra: it could not be asked.
+    """
+    return _named(config.model, config, remote)
 
 
-def builder_model(
-    config: RunConfig, agent: ChatModel, concurrency: int, price: tuple[float, float] | None
-) -> ChatModel | None:
-    """The model that writes procedures; None for rules."""
+def builder_model(config: RunConfig, agent: ChatModel, **remote: Any) -> ChatModel | None:
+    """The model that writes procedures; None for rules.
+
+    Raises:
+        UnknownName, MissingKey, MissingExtra: it could not be asked.
+    """
     if config.builder == "rules":
         return None
-    if config.builder == config.model:
-        return agent
-    options = _remote(config.builder, concurrency, price)
-    return backbone(config.builder, base_url=config.base_url, seed=config.seed, **options)
+    return agent if config.builder == config.model else _named(config.builder, config, remote)
 
 
-def _remote(name: str, concurrency: int, price: tuple[float, float] | None) -> dict[str, Any]:
-    if name.startswith("sim:"):
-        return {}
-    return {"max_concurrency": concurrency, "price": price}
+def _named(name: str, config: RunConfig, remote: dict[str, Any]) -> ChatModel:
+    made = backbone(name, base_url=config.base_url, seed=config.seed, **({} if name.startswith("sim:") else remote))
+    check(made)
+    return made
 
 
-def budget_meter(calls: int | None, tokens: int | None, cost: float | None) -> Meter:
-    """A meter with the caps that were given."""
-    return Meter(Budget(calls=calls, tokens=tokens, cost=cost))
+def check_names(config: RunConfig) -> None:
+    """Whether the policies and the embedder exist, before anything is written.
+
+    Raises:
+        UnknownName, MissingKey, MissingExtra: one of them does not, or could not be asked.
+    """
+    build_policy(config.build)
+    retrieve_policy(config.retrieve)
+    update_policy(config.update)
+    check(named_embedder(config.embedder))
 
 
 def memory_of(

@@ -97,6 +97,7 @@ async def _run(
     workers: int,
     cache: Path | None,
     out: Path | None,
+    timeout: float,
     concurrency: int,
     price: tuple[float, float] | None,
     max_calls: int | None,
@@ -108,45 +109,42 @@ async def _run(
     recall_tokens: int,
     **config_options: Any,
 ) -> "Summary":
+    from memp.models.metered import Budget
     from memp_bench.benchmarks import benchmark
-    from memp_bench.cli.parts import (
-        agent_model,
-        budget_meter,
-        builder_model,
-        default_builder,
-        default_split,
-        existing,
-        memory_of,
-        start_from,
-    )
+    from memp_bench.cli import parts
     from memp_bench.studies.config import RunConfig
+    from memp_bench.studies.ledger import Ledger
     from memp_bench.studies.stream import Stream
 
-    source = None if memory_file in ("none", "new") else existing(Path(memory_file))
-    config = RunConfig(
-        benchmark=name,
-        split=default_split(name, split, training=False),
-        games=games,
-        seed=seed,
-        builder=default_builder(builder, config_options["model"]),
-        memory=memory_file != "none",
-        source=_digest(source) if source else None,
-        every=None if freeze or memory_file == "none" else every,
-        max_tokens=recall_tokens,
-        **config_options,
+    source = None if memory_file in ("none", "new") else parts.existing(Path(memory_file))
+    config = RunConfig.parse(
+        {
+            "benchmark": name,
+            "split": parts.default_split(name, split, training=False),
+            "games": games,
+            "seed": seed,
+            "builder": parts.default_builder(builder, config_options["model"]),
+            "memory": memory_file != "none",
+            "source": _digest(source) if source else None,
+            "every": None if freeze or memory_file == "none" else every,
+            "max_tokens": recall_tokens,
+            **config_options,
+        }
     )
-    folder = out or Path("runs") / _slug(config)
-    config.claim(folder)
-    meter = budget_meter(max_calls, max_total_tokens, max_cost)
+    parts.check_names(config)
+    remote = {"max_concurrency": concurrency, "price": price, "timeout": timeout}
+    agent = parts.agent_model(config, **remote)
+    writer = parts.builder_model(config, agent, **remote) if config.memory else None
     house = benchmark(name, data=data, engine=engine, workers=workers, cache=cache)
-    agent = agent_model(config, concurrency, price)
-    writer = builder_model(config, agent, concurrency, price) if config.memory else None
     memory = None
     try:
-        if config.memory:
-            start_from(source, folder / "memory.db")
-            memory = memory_of(config, folder / "memory.db", writer, meter)
         tasks = house.tasks(config.split, games=games, seed=seed)
+        folder = out or Path("runs") / _slug(config)
+        config.claim(folder)  # the first thing that is written: whatever was wrong with the command is known by now
+        meter = Ledger(folder / "usage.jsonl", Budget(calls=max_calls, tokens=max_total_tokens, cost=max_cost))
+        if config.memory:
+            parts.start_from(source, folder / "memory.db")
+            memory = parts.memory_of(config, folder / "memory.db", writer, meter)
         with progress(f"{name} {config.split}", len(tasks), quiet=as_json) as advance:
             tally = _Tally(advance)
             stream = Stream(config, house, agent, memory, folder, meter=meter, workers=workers, on_episode=tally.add)

@@ -11,6 +11,7 @@ from memp_bench.agents.episode import Episode, EpisodeFile
 from memp_bench.agents.registry import backbone
 from memp_bench.envs.base import Benchmark
 from memp_bench.studies.config import RunConfig
+from memp_bench.studies.ledger import Ledger
 from memp_bench.studies.stream import Stream
 from memp_bench.studies.summary import Summary
 
@@ -92,7 +93,7 @@ async def run_demo(
             config = demo_config(model, games, every, seed, arm)
             folder = arm_folder(out, seed, arm)
             config.claim(folder)
-            meter = Meter()
+            meter = Ledger(folder / "usage.jsonl")
             memory = make_memory(config, folder / "memory.db", meter) if config.memory else None
             try:
                 agent = backbone(model, seed=seed)

@@ -1,9 +1,12 @@
 """How far a run is: one line when a group of tasks has been played, one more when it has been learned from."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from memp.errors import RecordError
+from memp.errors import MempError, RecordError
 from memp.records import Receipt, Record
 
 
@@ -65,3 +68,28 @@ def merged(receipts: list[Receipt]) -> Receipt | None:
 def left(reason: str) -> bool:
     """Whether a receipt says that a trajectory still waits for an update."""
     return reason.startswith("left for the next update")
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a run while this one is at it. Ends with the process, also after kill -9.
+
+    Raises:
+        MempError: another process is at it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not on this system: the user must take care
+        yield
+        return
+    file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise MempError(
+                f"another process is at the run in {folder}; wait for it, or choose another --out"
+            ) from None
+        yield
+    finally:
+        os.close(file)

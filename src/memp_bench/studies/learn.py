@@ -9,6 +9,8 @@ from memp.memory import AsyncProceduralMemory
 from memp.records import Receipt, Skipped, Trajectory, now
 from memp_bench.envs.base import Benchmark, Task
 from memp_bench.envs.expert import Expert, expert_id, expert_trajectory
+from memp_bench.studies.journal import left
+from memp_bench.studies.stream import Interrupted
 
 CHUNK = 50
 """Trajectories between two updates: what a crash can cost at most is playing these again."""
@@ -28,6 +30,9 @@ async def learn(
 
     What was recorded before is not played again, so an interrupted call is repeated. Memory is the same whatever
     the order in which games finish.
+
+    Raises:
+        Interrupted: the model that writes procedures could not be asked; what was recorded waits in the memory.
 
     Returns:
         The receipts of the updates, and the tasks that gave nothing, with the reason.
@@ -58,4 +63,9 @@ async def learn(
             elif played is not None:
                 await memory.record(played)
         receipts.append(await memory.update())
+        if waiting := [item for item in receipts[-1].skipped if left(item.reason)]:
+            raise Interrupted(
+                f"{len(waiting)} trajectories could not be learned from: {waiting[0].reason}. Nothing is lost; repeat "
+                "the command to go on"
+            )
     return receipts, skipped

@@ -19,7 +19,7 @@ from memp_bench.agents.episode import Episode, EpisodeFile, trajectory_of
 from memp_bench.agents.react import play
 from memp_bench.envs.base import Benchmark, Task
 from memp_bench.studies.config import RunConfig
-from memp_bench.studies.journal import Group, Journal, left, merged
+from memp_bench.studies.journal import Group, Journal, left, merged, only_one
 from memp_bench.studies.summary import Changes, Summary, summarise
 
 ATTEMPTS = 3
@@ -73,8 +73,13 @@ class Stream:
         Raises:
             BudgetExceeded, Interrupted: stopped early; everything so far is in the folder.
             StoreError: the memory could not be read or written; likewise.
+            MempError: the folder holds another run, or another process is at this one.
         """
         self.config.claim(self.out)
+        with only_one(self.out):
+            return await self._run(tasks)
+
+    async def _run(self, tasks: Sequence[Task]) -> Summary:
         started = time.monotonic()
         size = self.config.every or max(1, len(tasks))
         groups: list[list[Episode]] = []
