@@ -23,7 +23,7 @@ from memp.stores.entries import OutcomeEntry, ReceiptEntry, RevisionEntry, Traje
 from memp.stores.migrations import MIGRATIONS
 from memp.stores.sqlite import SqliteStore
 
-ROUNDS = int(os.environ.get("MEMP_CRASH_ROUNDS", "6"))
+ROUNDS = int(os.environ.get("MEMP_CRASH_ROUNDS", "4"))
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120 + 20 * ROUNDS)]
 NAMESPACE = "default"
 
@@ -84,6 +84,9 @@ def verify(path: Path, acknowledged: Sequence[Sequence[str]]) -> Counter[str]:
     assert {e.recall_id is not None for e in recorded.values() if e.trajectory.id in outcomes} <= {True}
     assert all(id in outcomes for id, e in recorded.items() if e.recall_id is not None)
     whole_updates(recorded, outcomes, [e for e in entries if isinstance(e, RevisionEntry)])
+    for entry in recorded.values():  # what an update took is on record, even when the update was killed
+        taken = entry.consumed_by
+        assert taken is None or taken in receipts or any(id.startswith(f"{taken}/") for id in receipts)
     waiting = sum(e.consumed_by is None for e in recorded.values())
     return Counter(trajectories=len(recorded), outcomes=len(outcomes), waiting=waiting)
 
@@ -207,6 +210,25 @@ def test_killed_in_migration(tmp_path):
         assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         raw.close()
     print(f"killed in migration: {ROUNDS} rounds, found {dict(outcomes)}, it takes {needed * 1000:.0f} ms")
+
+
+def test_killed_in_creation(tmp_path):
+    path = tmp_path / "memory.db"
+    needed = opened_in(path)
+    found: Counter[object] = Counter()
+    for n in range(ROUNDS):
+        for file in tmp_path.glob("memory.db*"):
+            file.unlink()
+        writer = Writer("migrate", path, f"r{n}")
+        writer.until_ready()
+        time.sleep(random.uniform(0, needed))
+        writer.process.send_signal(signal.SIGKILL)
+        writer.wait(0, -signal.SIGKILL)
+        found[state(path) if path.exists() else "no file"] += 1
+        assert ["migrated"] in Writer("migrate", path, f"r{n} again").wait()
+        assert state(path) == (len(MIGRATIONS) + 1, crashwriter.COLUMNS)
+    assert set(found) <= {"no file", (0, 0), (len(MIGRATIONS) + 1, crashwriter.COLUMNS)}
+    print(f"killed in creation: {ROUNDS} rounds, found {dict(found)}, it takes {needed * 1000:.0f} ms")
 
 
 def opened_in(path: Path) -> float:

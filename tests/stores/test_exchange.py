@@ -291,6 +291,17 @@ def test_a_grown_memory_is_taken_over(filled, other):
     assert other.check() == []
 
 
+def test_the_receipt_of_a_whole_stays_when_that_of_a_part_arrives(store, other):
+    store.write(NS, [], consume=None, receipt_id="u", receipt=receipt("u/1"))
+    text = exported(store)
+    imported(other, text)
+    assert other.receipts(NS) == [receipt("u/1")]
+    store.log_receipt(NS, receipt("u"))
+    assert imported(store, text).skipped == 1
+    imported(other, exported(store))
+    assert store.receipts(NS) == other.receipts(NS) == [receipt("u")]
+
+
 def test_two_memories_become_one(store, other):
     for one, name in ((store, "a"), (other, "b")):
         add(one, f"p-{name}")

@@ -4,6 +4,7 @@ import os
 import random
 import sqlite3
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -224,12 +225,37 @@ def test_in_memory(open_store, tmp_path):
     assert open_store(MEMORY).namespaces() == []
 
 
-def test_a_read_only_folder(open_store, small_disk, filled):
-    disk = small_disk("size=1m")
-    (disk / "memory.db").write_bytes(filled.read_bytes())
-    remount(disk, "ro")
-    refused(open_store, disk / "memory.db", StoreReadOnly, "cannot be (written|opened or created)")
-    refused(open_store, disk / "new.db", StoreReadOnly, "cannot be (written|opened or created)")
+@pytest.fixture
+def read_only(request, tmp_path, template) -> Iterator[Path]:
+    """A folder that nobody can write to, with a memory in it. Permissions do not bind root: it gets a disk."""
+    if os.geteuid() == 0:
+        folder = request.getfixturevalue("small_disk")("size=1m")
+    else:
+        folder = tmp_path / "folder"
+        folder.mkdir()
+    (folder / "memory.db").write_bytes(template)
+    if os.geteuid() == 0:
+        remount(folder, "ro")
+    else:
+        folder.chmod(0o555)
+    yield folder
+    if os.geteuid() != 0:
+        folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("name", ["memory.db", "new.db"])
+def test_a_read_only_folder(open_store, read_only, name):
+    refused(open_store, read_only / name, StoreReadOnly, r"cannot be (written|opened or created)")
+
+
+def test_a_read_only_file(open_store, filled):
+    if os.geteuid() == 0:
+        pytest.skip("permissions do not bind root; see test_a_read_only_folder")
+    filled.chmod(0o444)
+    store = open_store()
+    assert store.stats(NS).trajectories == 60
+    with pytest.raises(StoreReadOnly, match="check the permissions of the file and its folder"):
+        store.record(NS, trajectory("t"), None, None, at())
 
 
 def remount(disk: Path, options: str) -> None:

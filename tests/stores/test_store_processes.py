@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,9 +17,15 @@ from memp.errors import Conflict
 from memp.stores.base import Write
 
 
+def fork() -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of forking beside threads
+        return os.fork()
+
+
 def in_fork(work: Callable[[], object]) -> int:
     """Exit code of a forked child that does `work`: 0 when it returned something true."""
-    pid = os.fork()
+    pid = fork()
     if pid == 0:
         code = 1
         try:
@@ -218,7 +225,7 @@ def test_parent_and_child_write_and_close_in_any_order(open_store):
     add(store, "p")
     ready_r, ready_w = os.pipe()
     go_r, go_w = os.pipe()
-    pid = os.fork()
+    pid = fork()
     if pid == 0:
         code = 1
         try:

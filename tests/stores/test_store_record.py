@@ -185,6 +185,17 @@ def test_a_long_observation_is_kept(store):
     assert store.trajectory(NS, "t") == long
 
 
+def test_control_characters_are_kept_and_not_shown(open_sync):
+    memory = open_sync(build="trajectory")
+    odd = trajectory("t", task="a task\x07", steps=(Step(action="type \x1b[2J\0", observation="bell\x07\x9b31m"),))
+    memory.record(odd)
+    memory.update()
+    shown = memory.retrieve("a task").render()
+    assert "Action: type [2J" in shown
+    assert not any(c != "\n" and (c < " " or "\x7f" <= c <= "\x9f") for c in shown)
+    assert memory.trajectory("t") == odd
+
+
 def test_a_namespace_that_is_not_text_is_refused(store):
     with pytest.raises(RecordError, match="is not text"):
         store.record("half \ud83c", trajectory("t"), None, None, at())

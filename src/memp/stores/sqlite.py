@@ -211,10 +211,6 @@ class SqliteStore:
     def log_receipt(self, namespace: str, receipt: Receipt) -> None:
         """See `Store.log_receipt`."""
         with self._connection.transaction() as db:
-            db.execute(  # its parts: ids that begin with its id and a slash
-                "DELETE FROM receipts WHERE namespace = ? AND id > ? AND id < ?",
-                (namespace, f"{receipt.id}/", f"{receipt.id}0"),
-            )
             insert_receipt(db, namespace, receipt)
 
     def receipts(self, namespace: str, limit: int = 50) -> Sequence[Receipt]:

@@ -116,7 +116,11 @@ def insert_recall(db: sqlite3.Connection, namespace: str, recall: LoggedRecall) 
 
 
 def insert_receipt(db: sqlite3.Connection, namespace: str, receipt: Receipt) -> None:
-    """Log a receipt."""
+    """Log a receipt. That of a whole operation takes the place of those of its parts (`<id>/1`, `<id>/2`, ...)."""
+    db.execute(
+        "DELETE FROM receipts WHERE namespace = ? AND id > ? AND id < ?",
+        (namespace, f"{receipt.id}/", f"{receipt.id}0"),  # 0 follows the slash
+    )
     db.execute(
         "INSERT INTO receipts (namespace, id, body) VALUES (?, ?, ?)",
         (namespace, receipt.id, receipt.model_dump_json()),

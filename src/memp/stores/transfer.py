@@ -178,6 +178,9 @@ class Loader:
         return True
 
     def _receipt(self, namespace: str, receipt: Receipt) -> bool:
+        whole = receipt.id.rpartition("/")[0]
+        if whole and self._known("receipts", namespace, "id", whole) is not None:
+            return False  # the receipt of the whole operation took the place of this part's
         known = self._known("receipts", namespace, "id", receipt.id)
         if known is None:
             insert_receipt(self._db, namespace, receipt)
