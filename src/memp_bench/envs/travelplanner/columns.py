@@ -131,7 +131,7 @@ def _blocks(file: BinaryIO, width: int, name: str) -> Iterator[Fields]:
 
 def _split(block: bytes, width: int) -> Fields | None:
     """The fields of rows without quotes; None where a row is not `width` fields long."""
-    data = block.replace(b"\r\n", b"\n")
+    data = block.replace(b"\r\n", b"\n") if b"\r" in block else block
     if not data.endswith(b"\n"):
         data += b"\n"
     seen = np.frombuffer(data, np.uint8)
@@ -159,17 +159,23 @@ def _parsed(lines: Iterable[str], width: int, name: str) -> Iterator[Fields]:
 
 
 def hashes(block: Fields, column: int) -> NDArray[np.uint64]:
-    """A 64-bit key of each field: equal for equal texts, and different for different texts of up to 8 bytes."""
+    """A 64-bit key of each field: equal for equal texts, different for different ones of up to 8 bytes, never 0."""
     data, starts, lengths = block
     start, length = starts[:, column], lengths[:, column]
     words = np.ndarray((len(data) - 7,), "<u8", data, 0, (1,))  # the 8 bytes from each position on
-    keys = length.astype(np.uint64)
-    for offset in range(0, int(length.max(initial=0)), 8):
-        word = words[np.minimum(start + offset, len(words) - 1)] & _MASKS[np.clip(length - offset, 0, 8)]
-        mixed = (keys ^ word) * _MIX
-        mixed ^= mixed >> np.uint64(29)
-        keys = np.where(length > offset, mixed, keys)
+    keys = _mixed(length.astype(np.uint64) ^ _MIX, words[start] & _MASKS[np.minimum(length, 8)])
+    for offset in range(8, int(length.max(initial=0)), 8):
+        rows = np.flatnonzero(length > offset)
+        word = words[start[rows] + offset] & _MASKS[np.minimum(length[rows] - offset, 8)]
+        keys[rows] = _mixed(keys[rows], word)
     return keys
+
+
+def _mixed(keys: NDArray[np.uint64], words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    mixed = (keys ^ words) * _MIX
+    mixed ^= mixed >> np.uint64(29)
+    mixed *= _MIX
+    return mixed
 
 
 def hashes_of(texts: NDArray[np.bytes_]) -> NDArray[np.uint64]:
@@ -208,30 +214,29 @@ class _Encoder:
     def __init__(self) -> None:
         self._parts: list[NDArray[Any]] = []
         self._texts: list[str] = []
-        self._keys = np.zeros(0, np.uint64)  # sorted
-        self._codes = np.zeros(0, np.int64)  # of the sorted keys
+        self._keys = np.zeros(1, np.uint64)  # of each code; the last is spare
+        self._order = np.zeros(0, np.int64)  # codes by key
+        self._slots = np.zeros(1 << 16, np.int64)  # a code for the upper 16 bits of its key
 
     def encode(self, block: Fields, column: int, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
         """The codes of a block's fields, of which `keys` are the hashes."""
-        new = ~self._known(keys)
-        if new.any():
-            data, starts, lengths = block
-            rows = np.flatnonzero(new)
-            fresh, first = np.unique(keys[rows], return_index=True)
-            codes = np.arange(len(self._texts), len(self._texts) + len(fresh))
-            for row in rows[first]:
-                begin = starts[row, column]
-                self._texts.append(data[begin : begin + lengths[row, column]].decode())
-            order = np.argsort(np.concatenate([self._keys, fresh]), kind="stable")
-            self._keys = np.concatenate([self._keys, fresh])[order]
-            self._codes = np.concatenate([self._codes, codes])[order]
-        return self._codes[np.searchsorted(self._keys, keys)]
+        codes: NDArray[np.int64] = self._slots[keys >> np.uint64(48)]
+        odd = np.flatnonzero(self._keys[codes] != keys)  # new, or sharing a slot
+        fresh, first, inverse = np.unique(keys[odd], return_index=True, return_inverse=True)
+        self._learn(block, column, fresh, odd[first])
+        codes[odd] = self._order[np.searchsorted(self._keys[self._order], fresh)][inverse]
+        return codes
 
-    def _known(self, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        if not len(self._keys):
-            return np.zeros(len(keys), bool)
-        at = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-        return np.asarray(self._keys[at] == keys)
+    def _learn(self, block: Fields, column: int, keys: NDArray[np.uint64], rows: NDArray[np.int64]) -> None:
+        """Give codes to those of `keys` (distinct, first seen in `rows`) that have none."""
+        new = ~np.isin(keys, self._keys[:-1])
+        data, starts, lengths = block
+        for row in rows[new]:
+            begin = starts[row, column]
+            self._texts.append(data[begin : begin + lengths[row, column]].decode())
+        self._keys = np.concatenate([self._keys[:-1], keys[new], self._keys[-1:]])
+        self._order = np.argsort(self._keys[:-1], kind="stable")
+        self._slots[keys[new] >> np.uint64(48)] = np.arange(len(self._texts) - int(new.sum()), len(self._texts))
 
     def missing(self) -> NDArray[np.bool_]:
         """For each code, whether it stands for a missing value."""

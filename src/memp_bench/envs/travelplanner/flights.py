@@ -40,11 +40,11 @@ class Flights:
             for name in ("OriginCityName", "DestCityName", "FlightDate")
         }
         legs = self._leg_keys()
-        self._by_leg = np.argsort(legs, kind="stable").astype(np.int32)
+        self._by_leg = _sorted_rows(legs)
         self._legs = legs[self._by_leg]
-        keys = hashes_of(numbers)
-        self._by_number = np.argsort(keys, kind="stable").astype(np.int32)
-        self._number_keys = keys[self._by_number]
+        slots = _slot(hashes_of(numbers))
+        self._by_slot = np.argsort(slots, kind="stable").astype(np.int32)
+        self._slot_ends = np.cumsum(np.bincount(slots, minlength=1 << 16))
 
     @classmethod
     def read(cls, file: BinaryIO, name: str, known: Set[Leg] | None = None) -> "Flights":
@@ -83,12 +83,9 @@ class Flights:
 
     def by_number(self, number: str) -> Table:
         """The flights of that number, on any leg and day, in file order."""
-        at = int(np.searchsorted(self._number_keys, key(number)))
-        rows = []
-        while at < len(self._number_keys) and self._number_keys[at] == key(number):
-            rows.append(int(self._by_number[at]))
-            at += 1
-        return self._table([row for row in rows if self._numbers[row] == number.encode()])
+        slot = int(_slot(key(number)))
+        rows = self._by_slot[self._slot_ends[slot - 1] if slot else 0 : self._slot_ends[slot]]
+        return self._table([int(row) for row in rows[self._numbers[rows] == number.encode()]])
 
     def _rows(self, origin: str, destination: str, date: str) -> list[int]:
         codes = [
@@ -104,3 +101,17 @@ class Flights:
     def _table(self, rows: list[int]) -> Table:
         columns = {NUMBER: [self._numbers[row].decode() for row in rows]}
         return Table({**columns, **{name: self._columns[name].take(rows) for name in COLUMNS[1:]}}, rows)
+
+
+def _slot(keys: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint16]:
+    """The upper 16 bits: few enough to sort by counting."""
+    return np.asarray(keys >> np.uint64(48)).astype(np.uint16)
+
+
+def _sorted_rows(keys: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Row numbers by key, equal keys in file order; 16 bits at a time, which NumPy sorts by counting."""
+    rows = np.arange(len(keys), dtype=np.int32)
+    for shift in range(0, max(int(keys.max(initial=0)).bit_length(), 1), 16):
+        digits = (keys[rows] >> shift).astype(np.uint16)
+        rows = rows[np.argsort(digits, kind="stable")]
+    return rows
