@@ -1,4 +1,4 @@
-"""The statements that append to the embedded store, and what turns its rows into records."""
+"""The statements of the embedded store that say more than their SQL, and what turns its rows into records."""
 
 import json
 import sqlite3
@@ -10,7 +10,7 @@ from typing import Any
 from memp.errors import Conflict, RecordError
 from memp.recall import LeftOut, Recall, Recalled
 from memp.records import Outcome, Procedure, Receipt, Revision, Trajectory
-from memp.stores.base import Write, text_key
+from memp.stores.base import Head, Write, text_key
 from memp.stores.entries import LoggedRecall
 
 PROCEDURE = """
@@ -67,6 +67,40 @@ def read_recall(db: sqlite3.Connection, namespace: str, body: str) -> Recall:
         facts=logged.facts,
         at=logged.at,
     )
+
+
+def read_heads(db: sqlite3.Connection, namespace: str, fingerprint: str, since: int) -> list[Head]:
+    """The procedures that changed after `since`, in the order they were created."""
+    if since == 0:
+        return _all_heads(db, namespace, fingerprint)
+    rows = db.execute(
+        """SELECT p.seq, p.id, p.changed, p.status, p.success, p.task, p.facts, v.vector
+           FROM procedures p LEFT JOIN vectors v ON v.fingerprint = ? AND v.key = p.task_key
+           WHERE p.namespace = ? AND p.changed > ? ORDER BY p.seq""",
+        (fingerprint, namespace, since),
+    )
+    return list(map(Head._make, rows))
+
+
+def _all_heads(db: sqlite3.Connection, namespace: str, fingerprint: str) -> list[Head]:
+    """Every head: two passes over tables in their own order are three times as fast as a join and a sort."""
+    vectors: dict[bytes, bytes] = {}
+    if fingerprint:
+        vectors.update(db.execute("SELECT key, vector FROM vectors WHERE fingerprint = ?", (fingerprint,)))
+    rows = db.execute(
+        """SELECT seq, id, changed, status, success, task, facts, task_key
+           FROM procedures NOT INDEXED WHERE namespace = ? ORDER BY seq""",
+        (namespace,),
+    )
+    return [
+        Head(seq, id, changed, status, success, task, facts, vectors.get(key))
+        for seq, id, changed, status, success, task, facts, key in rows
+    ]
+
+
+def match_all(words: str) -> str:
+    """The FTS5 query for texts that hold every word; each is quoted, so that nothing in it is an operator."""
+    return " ".join('"' + word.replace('"', '""') + '"' for word in words.replace("\0", " ").split())
 
 
 def stamp(at: datetime) -> str:
