@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +12,10 @@ from memp.cli.output import json_option, progress, reports_errors, table
 from memp_bench.cli.options import benchmark_argument, game_options, model_options, policy_options
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from memp_bench.agents.episode import Episode
+    from memp_bench.envs.base import Task
     from memp_bench.studies.config import RunConfig
     from memp_bench.studies.summary import Summary
 
@@ -138,7 +142,7 @@ async def _run(
     house = benchmark(name, data=data, engine=engine, workers=workers, cache=cache)
     memory = None
     try:
-        tasks = house.tasks(config.split, games=games, seed=seed)
+        tasks = in_stream_order(house.tasks(config.split, games=games, seed=seed), seed)
         folder = out or Path("runs") / _slug(config)
         config.claim(folder)  # the first thing that is written: whatever was wrong with the command is known by now
         meter = Ledger(folder / "usage.jsonl", Budget(calls=max_calls, tokens=max_total_tokens, cost=max_cost))
@@ -159,6 +163,13 @@ async def _run(
     summary = summary.model_copy(update={"failed": (*skipped, *summary.failed)})
     (folder / "summary.json").write_text(summary.model_dump_json(indent=2) + "\n")
     return summary
+
+
+def in_stream_order(tasks: "Sequence[Task]", seed: int) -> "list[Task]":
+    """Shuffled by the seed: files lie family by family, and a stream that learns must meet all of them throughout."""
+    shuffled = list(tasks)
+    random.Random(f"memp stream {seed}").shuffle(shuffled)
+    return shuffled
 
 
 class _Tally:
