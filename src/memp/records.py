@@ -170,7 +170,7 @@ class Script(Record):
     @model_validator(mode="after")
     def _no_blank_lines(self) -> Self:
         for field in ("applies_when", "does_not_apply_when", "steps", "pitfalls"):
-            if any(not line.strip() for line in getattr(self, field)):
+            if not all(map(str.strip, getattr(self, field))):
                 raise ValueError(f"{field} holds an empty line")
         return self
 

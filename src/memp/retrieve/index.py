@@ -75,9 +75,9 @@ class Index:
         if vectors.shape != expected:
             raise ModelError(f"embeddings of shape {vectors.shape}, expected {expected}", provider=self._name)
         lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-        if not np.isfinite(lengths).all():
-            raise ModelError("embeddings that are not finite numbers", provider=self._name)
-        if np.abs(lengths - (lengths > 0)).max(initial=0.0) > _UNIT:
+        if not np.abs(lengths - (lengths > 0)).max(initial=0.0) <= _UNIT:
+            if not np.isfinite(lengths).all():
+                raise ModelError("embeddings that are not finite numbers", provider=self._name)
             vectors = vectors / np.where(lengths > 0, lengths, 1).astype(np.float32)[:, None]
         return vectors
 
