@@ -1,6 +1,8 @@
 """`memp memory`: look at a memory, and change it with a reason."""
 
 import json
+import sys
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -187,6 +189,53 @@ def stats(path: Path, namespace: str, as_json: bool) -> None:
     if done:
         click.echo("")
         table("latest operations", ["when", "operation", "policy", "added", "revised", "retired", "skipped"], done)
+
+
+@memory.command("export")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@memory_option
+@click.option("--namespace", "-n", help="Only this one; default: all of them.")
+@json_option
+@reports_errors
+def export_(file: Path, path: Path, namespace: str | None, as_json: bool) -> None:
+    """Write a memory to FILE (JSON Lines; - is stdout). Nothing is lost but caches; import brings it back."""
+    from memp.exchange import export_jsonl
+    from memp.stores.sqlite import SqliteStore
+
+    to_stdout = str(file) == "-"
+    with closing(SqliteStore(path, create=False)) as store:
+        done = export_jsonl(store, namespace, sys.stdout.buffer if to_stdout else file)
+    if as_json and not to_stdout:
+        click.echo(done.model_dump_json())
+    else:
+        click.echo(f"exported {done.entries} entries of {_namespaces(done.namespaces)} to {file}", err=to_stdout)
+
+
+@memory.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@memory_option
+@click.option("--namespace", "-n", help="Put the entries there; FILE must then hold one namespace only.")
+@json_option
+@reports_errors
+def import_(file: Path, path: Path, namespace: str | None, as_json: bool) -> None:
+    """Add an export to a memory, creating it if need be: all of FILE or nothing. What is there already is skipped."""
+    from memp.exchange import import_jsonl
+    from memp.stores.sqlite import SqliteStore
+
+    with closing(SqliteStore(path)) as store:
+        done = import_jsonl(store, sys.stdin.buffer if str(file) == "-" else file, namespace=namespace)
+    if as_json:
+        click.echo(done.model_dump_json())
+        return
+    click.echo(
+        f"imported {done.trajectories} trajectories, {done.revisions} revisions, {done.recalls} recalls, "
+        f"{done.outcomes} outcomes and {done.receipts} receipts into {_namespaces(done.namespaces)} of {path}; "
+        f"{done.skipped} entries were there already"
+    )
+
+
+def _namespaces(names: "tuple[str, ...]") -> str:
+    return f"namespace {names[0]}" if len(names) == 1 else f"{len(names)} namespaces"
 
 
 def _list(title: str, procedures: "list[Procedure]") -> None:
