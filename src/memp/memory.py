@@ -17,7 +17,7 @@ from memp.build import BuildPolicy, build_policy
 from memp.build.distil import Distiller, ModelDistiller
 from memp.build.rules import RuleDistiller
 from memp.curation import Curation
-from memp.errors import BudgetExceeded, Conflict, ModelError, RecordError, UnknownName, UnusableReply
+from memp.errors import BadRequest, BudgetExceeded, Conflict, ModelError, RecordError, UnknownName, UnusableReply
 from memp.models.base import ChatModel, Embedder
 from memp.models.metered import Meter, Metered
 from memp.recall import LeftOut, Recall, Recalled
@@ -232,8 +232,8 @@ class AsyncProceduralMemory(Curation):
 
         Each trajectory is one transaction, so a crash leaves none half applied and none without a receipt, and
         replies that were paid for before it are not asked for again. A trajectory whose model call failed for a
-        passing reason (provider, budget) stays waiting; one whose replies were unusable is given up. The receipt
-        says so for each.
+        passing reason (provider, budget) stays waiting with those after it; one whose replies were unusable is given
+        up. The receipt says so for each.
         """
         async with self._one_update:
             receipt_id, before, done = self._ids(), self.meter.snapshot(), _Done()
@@ -257,8 +257,13 @@ class AsyncProceduralMemory(Curation):
         waiting = self.store.waiting(self.namespace)
         ahead = self._start_ahead(waiting)
         try:
-            for item in waiting:
-                await self._take(item, ahead.get(item.trajectory.id), receipt_id, done)
+            for number, item in enumerate(waiting):
+                why = await self._take(item, ahead.get(item.trajectory.id), receipt_id, done)
+                if why:  # the rest waits too, so that the memory grows in the order in which things happened
+                    for later in waiting[number + 1 :]:
+                        done.leave(later.trajectory.id, why)
+                    await asyncio.gather(*ahead.values(), return_exceptions=True)  # replies under way are kept
+                    break
         finally:
             for task in ahead.values():
                 task.cancel()
@@ -297,22 +302,24 @@ class AsyncProceduralMemory(Curation):
 
     async def _take(
         self, item: Waiting, ahead: "asyncio.Task[list[Change]] | None", receipt_id: str, done: "_Done"
-    ) -> None:
+    ) -> str:
+        """Take one trajectory; returns why no other can be taken now, or an empty string."""
         id = item.trajectory.id
         for attempt in range(CONFLICTS_RETRIED):
             try:
                 changes = await ahead if ahead is not None and attempt == 0 else await self._changes(item)
                 self._apply(item.trajectory, changes, receipt_id, done)
-                return
+                return ""
             except UnusableReply as error:
                 self._apply(item.trajectory, [Skip(subject=id, reason=f"given up: {error}")], receipt_id, done)
-                return
+                return ""
             except (ModelError, BudgetExceeded) as error:
                 done.leave(id, str(error))
-                return
+                return "" if isinstance(error, BadRequest) else str(error)  # a request of its own may be at fault
             except Conflict:
                 continue  # somebody revised one of the procedures meanwhile: correct what stands there now
         done.leave(id, "its procedures keep changing")
+        return ""
 
     def _apply(self, trajectory: Trajectory, changes: Sequence[Change], receipt_id: str, done: "_Done") -> None:
         """All changes of one trajectory and the mark that it was taken, in one transaction."""

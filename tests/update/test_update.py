@@ -6,7 +6,7 @@ import pytest
 
 from loopkit import MUG, counter, script_reply, ticking, trajectory
 from memp.build import Built
-from memp.errors import AuthError, BudgetExceeded, Conflict, ProviderDown, RecordError, UnknownName
+from memp.errors import AuthError, BadRequest, BudgetExceeded, Conflict, ProviderDown, RecordError, UnknownName
 from memp.memory import AsyncProceduralMemory
 from memp.models.metered import Budget, Meter
 from memp.records import Author, Content, Script
@@ -347,6 +347,36 @@ async def test_a_failed_provider_leaves_it_for_the_next_update(open_memory, erro
     assert reasons(receipt)[told.id].startswith("left for the next update: p: ")
     assert memory.stats().waiting == 1
     assert len((await memory.update()).added) == 1
+
+
+async def test_what_comes_after_a_passing_failure_waits_so_that_the_order_stays(open_memory):
+    def answer(messages):
+        if "task 1" in messages[1].content and down:
+            raise down.pop()
+        return script_reply()
+
+    down = [ProviderDown("down", provider="p", status=503)]
+    model = ScriptedChat(answer)
+    memory = open_memory(model=model)
+    receipt = await learn(memory, *(trajectory(task=f"task {n}") for n in range(4)))
+    assert len(receipt.added) == 1
+    assert len(receipt.skipped) == 3
+    assert len(model.calls) == 4  # asked for at once; the replies are kept
+    await memory.update()
+    assert [p.task for p in memory.procedures()] == [f"task {n}" for n in range(4)]
+    assert len(model.calls) == 5
+
+
+async def test_a_refused_request_does_not_hold_up_the_others(open_memory):
+    def answer(messages):
+        if "task 1" in messages[1].content:
+            raise BadRequest("too long", provider="p", status=400)
+        return script_reply()
+
+    memory = open_memory(model=ScriptedChat(answer))
+    receipt = await learn(memory, *(trajectory(task=f"task {n}") for n in range(4)))
+    assert len(receipt.added) == 3
+    assert memory.stats().waiting == 1
 
 
 async def test_a_budget_stops_before_the_next_call_and_keeps_everything(open_memory):

@@ -58,7 +58,11 @@ class RunConfig(Record):
             part.write_text(self.model_dump_json(indent=2) + "\n")
             part.replace(file)
             return
-        there, mine = json.loads(file.read_text()), json.loads(self.model_dump_json())
+        try:
+            there = dict(json.loads(file.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise MempError(f"{file} is damaged ({error}); choose another --out or remove the folder") from None
+        mine = json.loads(self.model_dump_json())
         differs = [f"{key} was {there.get(key)!r}, is {mine[key]!r}" for key in mine if there.get(key) != mine[key]]
         if differs:
             raise MempError(f"{folder} holds another run ({'; '.join(differs)}); choose another --out or remove it")
