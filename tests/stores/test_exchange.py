@@ -350,6 +350,7 @@ BROKEN = [
     ("revision", '"number":1', '"number":3', "revision 3 of procedure p: .*belong to revision 1"),
     ("revision", '"origin":"6f', '"origin":"xy', "origin: String should match pattern"),
     ("revision", '"origin"', '"extra":1,"origin"', "extra: Extra inputs are not permitted"),
+    ("outcome", '[["p",1]', '[["p",99999999999999999999]', "a number is too large to be stored"),
     ("outcome", '"r-t1"', '"r-nowhere"', "an outcome is of recall r-nowhere, which is not there"),
     ("outcome", '"trajectory_id":"t1"', '"trajectory_id":"t-x"', "an outcome is of trajectory t-x, which is not there"),
     ("outcome", '"credited":[["p"', '"credited":[["x"', "served procedure x revision 1, which namespace 'tests'"),

@@ -171,7 +171,7 @@ def test_a_damaged_trajectory_is_named_by_check(open_store, filled):
         store.trajectory(NS, "t7")
     assert store.trajectory(NS, "t8") is not None
     (problem,) = store.check()
-    assert problem.startswith("tests/t7: the trajectory is damaged")
+    assert problem.startswith("tests/t7: cannot be read from trajectories (Error -3")
 
 
 def test_a_damaged_record_is_damage(open_store, filled):
@@ -184,6 +184,16 @@ def test_a_damaged_record_is_damage(open_store, filled):
     for read in (lambda: store.find(NS, ["p"]), lambda: store.history(NS, "p"), lambda: store.recalls(NS)):
         with pytest.raises(StoreCorrupt, match=r"is damaged .*tok"):
             read()
+    assert [problem.split(" (")[0] for problem in store.check()] == ["tests/p: cannot be read from revisions"]
+
+
+def test_a_damaged_schema_is_damage(open_store, filled):
+    raw = sqlite3.connect(filled)
+    raw.execute("ALTER TABLE procedures RENAME COLUMN success TO failure")
+    raw.close()
+    store = open_store()
+    with pytest.raises(StoreCorrupt, match="no such column"):
+        store.find(NS, ["p"])
 
 
 # -- places ----------------------------------------------------------------------------------------

@@ -2,9 +2,14 @@
 
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from pydantic import ValidationError
+
+from memp.records import Outcome, Receipt, Revision
 from memp.stores.base import Stats
+from memp.stores.entries import LoggedRecall
+from memp.stores.statements import read_trajectory
 
 _COUNTERS = """
     WITH credit AS (
@@ -36,6 +41,15 @@ _STRAY = {
 }
 
 
+_RECORDS: dict[str, tuple[str, Callable[[bytes], object]]] = {
+    "trajectories": ("id", read_trajectory),
+    "revisions": ("procedure_id", Revision.model_validate_json),
+    "recalls": ("id", LoggedRecall.model_validate_json),
+    "outcomes": ("trajectory_id", Outcome.model_validate_json),
+    "receipts": ("id", Receipt.model_validate_json),
+}
+
+
 def count(db: sqlite3.Connection, namespace: str) -> Stats:
     """Counts of what the namespace holds."""
 
@@ -61,7 +75,7 @@ def count(db: sqlite3.Connection, namespace: str) -> Stats:
 
 
 def problems(db: sqlite3.Connection) -> Iterator[str]:
-    """SQLite's own check; counters against the logged outcomes; heads against revisions; unreadable trajectories.
+    """SQLite's own check; counters against the logged outcomes; heads against revisions; unreadable records.
 
     Raises:
         sqlite3.DatabaseError: the damage is such that the file cannot be read further.
@@ -76,8 +90,11 @@ def problems(db: sqlite3.Connection) -> Iterator[str]:
     for what, query in _STRAY.items():
         for namespace, id in db.execute(query).fetchall():
             yield f"{namespace}/{id}: {what}"
-    for namespace, id, body in db.execute("SELECT namespace, id, body FROM trajectories ORDER BY seq"):
-        try:
-            zlib.decompress(body)
-        except zlib.error as error:
-            yield f"{namespace}/{id}: the trajectory is damaged ({error})"
+    for table, (name, read) in _RECORDS.items():
+        for namespace, id, body in db.execute(
+            f"SELECT namespace, {name}, CAST(body AS BLOB) FROM {table} ORDER BY seq"
+        ):
+            try:
+                read(body)
+            except (zlib.error, ValidationError) as error:
+                yield f"{namespace}/{id}: cannot be read from {table} ({' '.join(str(error).split())[:200]})"

@@ -25,6 +25,8 @@ from memp.errors import (
 from memp.stores.migrations import APPLICATION_ID, MIGRATIONS
 
 MEMORY = ":memory:"
+_DAMAGE = ("decode to UTF-8", "malformed JSON", "no such table", "no such column", "has no column")
+"""What SQLite says of a damaged text or schema without a code of its own; our statements are all valid."""
 _READING_FAILED = (sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS)
 
 
@@ -227,6 +229,8 @@ def translated(path: str) -> Iterator[None]:
     except UnicodeEncodeError as error:
         message = f"{error.object!r} is not text (half of a surrogate pair); decode with errors='replace'"
         raise RecordError(message) from error
+    except OverflowError as error:
+        raise RecordError(f"a number is too large to be stored ({error})") from error
     except (zlib.error, ValidationError, UnicodeDecodeError) as error:
         raise _damaged(path, error) from error
 
@@ -242,7 +246,7 @@ def _translation(path: str, error: sqlite3.Error) -> StoreError:
         return StoreReadOnly(f"{path} cannot be written; check the permissions of the file and its folder")
     if code == sqlite3.SQLITE_CANTOPEN:
         return StoreReadOnly(f"{path} cannot be opened or created; check that its folder can be written")
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "decode to UTF-8" in str(error):
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or any(said in str(error) for said in _DAMAGE):
         return _damaged(path, error)
     if code == sqlite3.SQLITE_IOERR and extended in _READING_FAILED:
         return StoreError(f"{path}: the disk could not be read ({error}); check the disk, or restore a copy")
