@@ -85,6 +85,7 @@ class AsyncProceduralMemory(Curation):
         clock: Callable[[], datetime] = now,
         ids: Callable[[], str] = new_id,
     ) -> None:
+        k = _at_least_one(k)
         if every is not None and every < 1:
             raise ValueError(f"every is {every}; give a number of tasks from 1, or None")
         builder = build_policy(build)
@@ -92,7 +93,7 @@ class AsyncProceduralMemory(Curation):
         self.updating = update_policy(update)
         super().__init__(store if not isinstance(store, str | Path) else SqliteStore(store), namespace, clock, ids)
         self.meter = meter if meter is not None else Meter()
-        self.k, self.floor, self.max_tokens, self.every = _at_least_one(k), floor, max_tokens, every
+        self.k, self.floor, self.max_tokens, self.every = k, floor, max_tokens, every
         self.discarding, self.success_at = discard, success_at
         self._count_tokens = count_tokens
         self._one_update = asyncio.Lock()

@@ -95,7 +95,7 @@ def entities(action: str) -> set[str]:
 
 
 def _topics(text: str) -> set[str]:
-    """The words that carry meaning, by their first letters, so that `flights` is `flight`."""
+    """The words that carry meaning, by their first letters, so that `orders` is `order`."""
     return {word[:5] for word in re.findall(r"[^\W\d_]{4,}", text[:_READ].lower()) if word not in _COMMON}
 
 
