@@ -17,6 +17,7 @@ from memp.errors import EnvironmentFailed, MissingExtra, UnknownName
 from memp_bench.envs.alfworld import AlfWorld
 from memp_bench.envs.base import Observation
 from memp_bench.envs.engine.player import Engine, GamePlayer, clean, read_game, split_intro
+from memp_bench.envs.household.player import HouseholdPlayer
 
 pytest.importorskip("textworld")
 pytest.importorskip("alfworld")
@@ -67,6 +68,16 @@ def test_every_output_is_the_same_on_both_engines(games: list[str], tmp_path: Pa
         invalid += sum(seen.invalid for _, seen in rounds)
     assert wins >= 1
     assert invalid >= 3 * len(games)
+
+
+def test_a_generated_game_is_the_same_on_both_engines(tmp_path: Path) -> None:
+    """Runs where there are no real games too."""
+    game = HouseholdPlayer(str(tmp_path / "games"), seed=3).ensure("seen", 2)
+    stock, fast = GamePlayer("stock"), GamePlayer("fast", tmp_path)
+    assert list(episode(fast, game)) == list(episode(stock, game))
+    straight = list(episode(stock, game, length=0))
+    assert list(episode(fast, game, length=0)) == straight
+    assert straight[-1][1].done
 
 
 def test_games_in_one_process_do_not_disturb_each_other(games: list[str], tmp_path: Path) -> None:
