@@ -1,6 +1,6 @@
 """A process that writes to a memory until it is killed. Every line it prints acknowledges something.
 
-python crashwriter.py record|update|finish|migrate PATH NAME SEED
+python crashwriter.py record|update|mixed|finish|migrate PATH NAME SEED
 """
 
 import hashlib
@@ -45,10 +45,14 @@ def open_memory(path: str) -> ProceduralMemory:
     return memory
 
 
-def write(path: str, name: str, rng: random.Random, *, updating: bool) -> None:
+UPDATES = {"record": 0.0, "update": 0.4, "mixed": 0.1}
+"""How often a writer lets an update run after it recorded."""
+
+
+def write(path: str, name: str, rng: random.Random, mode: str) -> None:
     memory = open_memory(path)
     acknowledge("ready")
-    if updating:
+    if mode == "update":
         acknowledge("updated", memory.update().id)  # what a killed process left
     n = 0
     while True:
@@ -59,7 +63,7 @@ def write(path: str, name: str, rng: random.Random, *, updating: bool) -> None:
         steps = (Step(action=f"act {n}", observation="x" * rng.randrange(3000)),)
         memory.record(Trajectory(id=f"{name}-{n}", task=task, steps=steps, reward=reward), recall)
         acknowledge("recorded", f"{name}-{n}", recall.id if recall else "-", str(len(recall.ranked) if recall else 0))
-        if updating and rng.random() < 0.4:
+        if rng.random() < UPDATES[mode]:
             acknowledge("updated", memory.update().id)
 
 
@@ -87,7 +91,7 @@ def main(mode: str, path: str, name: str, seed: str) -> None:
     elif mode == "finish":
         finish(path)
     else:
-        write(path, name, random.Random(seed), updating=mode == "update")
+        write(path, name, random.Random(seed), mode)
 
 
 if __name__ == "__main__":
