@@ -33,7 +33,9 @@ def opened(path: Path, namespace: str) -> "Curation":
     from memp.records import new_id, now
     from memp.stores.sqlite import SqliteStore
 
-    return Curation(SqliteStore(path, create=False), namespace, now, new_id)
+    store = SqliteStore(path, create=False)
+    click.get_current_context().call_on_close(store.close)
+    return Curation(store, namespace, now, new_id)
 
 
 @click.group()
@@ -103,7 +105,7 @@ def show(id: str, path: Path, namespace: str, as_json: bool) -> None:
     click.echo(render_content(procedure.content, held.trajectory(wanted) if wanted else None))
 
 
-@memory.command()
+@memory.command(short_help="Show every revision of a procedure, and why.")
 @click.argument("id")
 @memory_option
 @namespace_option
@@ -130,7 +132,7 @@ def history(id: str, path: Path, namespace: str, as_json: bool) -> None:
         previous = revision
 
 
-@memory.command()
+@memory.command(short_help="Return a procedure to an earlier revision.")
 @click.argument("id")
 @click.option("--to", type=click.IntRange(1), help="Revision to return to; default: the one before.")
 @click.option("--reason", default="", help="Kept with the new revision.")
@@ -191,7 +193,7 @@ def stats(path: Path, namespace: str, as_json: bool) -> None:
         table("latest operations", ["when", "operation", "policy", "added", "revised", "retired", "skipped"], done)
 
 
-@memory.command("export")
+@memory.command("export", short_help="Write a memory to a file (JSON Lines).")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 @memory_option
 @click.option("--namespace", "-n", help="Only this one; default: all of them.")
@@ -211,7 +213,7 @@ def export_(file: Path, path: Path, namespace: str | None, as_json: bool) -> Non
         click.echo(f"exported {done.entries} entries of {_namespaces(done.namespaces)} to {file}", err=to_stdout)
 
 
-@memory.command("import")
+@memory.command("import", short_help="Add an export to a memory.")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 @memory_option
 @click.option("--namespace", "-n", help="Put the entries there; FILE must then hold one namespace only.")
@@ -219,9 +221,12 @@ def export_(file: Path, path: Path, namespace: str | None, as_json: bool) -> Non
 @reports_errors
 def import_(file: Path, path: Path, namespace: str | None, as_json: bool) -> None:
     """Add an export to a memory, creating it if need be: all of FILE or nothing. What is there already is skipped."""
+    from memp.errors import StoreMissing
     from memp.exchange import import_jsonl
     from memp.stores.sqlite import SqliteStore
 
+    if str(file) != "-" and not file.exists():  # before a memory is made for it
+        raise StoreMissing(f"there is no file {file} to import")
     with closing(SqliteStore(path)) as store:
         done = import_jsonl(store, sys.stdin.buffer if str(file) == "-" else file, namespace=namespace)
     if as_json:
@@ -257,10 +262,12 @@ def _list(title: str, procedures: "list[Procedure]") -> None:
 
 
 def _facts_of(procedure: "Procedure") -> None:
+    from memp.render import clean
+
     revision = procedure.revision
     click.secho(f"{procedure.id}  ({procedure.namespace})", bold=True)
     click.echo(f"status    {procedure.status}, revision {revision.number} of {_when(revision.at)}")
-    click.echo(f"why       {revision.reason}")
+    click.echo(f"why       {clean(revision.reason)}")
     click.echo(f"by        {_author(revision)}")
     click.echo(f"evidence  {', '.join(revision.evidence) or '-'}")
     click.echo(f"served    {procedure.served}, succeeded {procedure.succeeded}; about {revision.tokens} tokens")
@@ -270,11 +277,17 @@ def _changed(revision: "Revision", as_json: bool) -> None:
     if as_json:
         click.echo(revision.model_dump_json())
         return
-    click.echo(f"{revision.procedure_id} is at revision {revision.number} ({revision.status}): {revision.reason}")
+    from memp.render import clean
+
+    where = f"{revision.procedure_id} is at revision {revision.number} ({revision.status})"
+    click.echo(f"{where}: {clean(revision.reason)}")
 
 
 def _author(revision: "Revision") -> str:
-    return ", ".join(part for part in (revision.author.policy, revision.author.model, revision.author.prompt) if part)
+    from memp.render import clean
+
+    author = revision.author
+    return clean(", ".join(part for part in (author.policy, author.model, author.prompt) if part))
 
 
 def _when(at: datetime) -> str:

@@ -35,6 +35,8 @@ def reports_errors(command: F) -> F:
             _fail(group, EXIT_INTERRUPTED)
         except* MempError as group:
             _fail(group, EXIT_ERROR)
+        except* OSError as group:  # a disk that is full, a folder that cannot be written
+            _fail(group, EXIT_ERROR)
         except* KeyboardInterrupt:
             click.secho("memp: stopped. Nothing is lost; repeat the command to go on", err=True, fg="red")
             sys.exit(EXIT_SIGINT)
@@ -59,12 +61,12 @@ def console(*, stderr: bool = False) -> "Console":
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table; numbers to the right."""
+    """Print a title and, when there are rows, a table; numbers to the right, columns without names without a head."""
     from rich.markup import escape
     from rich.table import Table
 
     made = Table(
-        title=escape(title), title_justify="left", box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0)
+        box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0), show_header=any(columns), highlight=False
     )
     for n, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[n], int | float) for row in rows)
@@ -74,11 +76,12 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     out = console()
     if title:  # on its own line: rich would wrap it to the width of the table
         out.print(escape(title), style="italic")
-    out.print(made)
+    if rows:
+        out.print(made)
 
 
 def _cell(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
 @contextmanager

@@ -81,8 +81,9 @@ def show(summary: "Summary") -> None:
         for reason, count in changes.skipped.items():
             click.echo(f"  skipped {count}: {reason}")
     for purpose, used in summary.usage.items():
-        cost = "unknown" if used.cost is None else f"${used.cost:.4f}"
-        click.echo(f"{purpose}: {used.calls:,} calls, {used.tokens:,} tokens, cost {cost}")
+        cost = "cost unknown" if used.cost is None else f"${used.cost:.4f}"
+        cost = "simulated" if summary.simulated and not used.cost else cost
+        click.echo(f"{purpose}: {used.calls:,} calls, {used.tokens:,} tokens, {cost}")
     for item in summary.failed:
         click.secho(f"not played: {item.subject}: {item.reason}", fg="yellow", err=True)
     click.echo(f"{summary.wall_s:.1f} s; episodes and memory are in {summary.out}")

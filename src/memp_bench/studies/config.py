@@ -34,11 +34,11 @@ class RunConfig(Record):
     """Update after so many tasks; None updates never (frozen)."""
     discard: bool = False
     k: int = Field(10, ge=1)
-    floor: float = 0.0
+    floor: float = Field(0.0, allow_inf_nan=False)
     max_tokens: int = Field(12_000, ge=1)
     """Budget of the recalled text."""
     max_steps: int = Field(30, ge=1)
-    temperature: float | None = 1.0
+    temperature: float | None = Field(1.0, ge=0, allow_inf_nan=False)
 
     @property
     def digest(self) -> str:
@@ -51,8 +51,11 @@ class RunConfig(Record):
         Raises:
             MempError: another run is there; names what differs.
         """
-        folder.mkdir(parents=True, exist_ok=True)
         file = folder / "run.json"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MempError(f"{folder} cannot be the run's folder ({error.strerror}); choose another --out") from None
         if not file.exists():
             part = file.with_suffix(".part")
             part.write_text(self.model_dump_json(indent=2) + "\n")
