@@ -8,6 +8,7 @@ from agentdoubles import Counter, Scripted
 
 from memp.errors import AuthError, BudgetExceeded, EnvironmentFailed, ProviderDown, RecordError, StoreError
 from memp.recall import Recall
+from memp.records import Usage
 from memp_bench.agents.episode import EpisodeFile, trajectory_of
 from memp_bench.agents.react import MAX_SHOWN, NO_ACTION, play, system_prompt
 from memp_bench.envs.base import Observation, Task
@@ -158,3 +159,62 @@ async def test_the_loop_itself_costs_less_than_two_milliseconds_a_step(tmp_path)
     start = time.process_time()
     await run(Counter(steps), model, max_steps=steps, file=EpisodeFile(tmp_path / "e.jsonl"))
     assert (time.process_time() - start) / steps < 0.002
+
+
+class Judged(Counter):
+    """Hides its earlier answers, uses a model of its own, and judges what it sees."""
+
+    async def step(self, action):
+        seen = await super().step(action)
+        return seen.model_copy(
+            update={
+                "masked": (f"You are at {self.n - 1}.", "(hidden)"),
+                "verdict": f"{self.goal - self.n} to go",
+                "product": f'["{self.n}"]',
+                "counts": {"counted": self.n},
+                "usage": {"plan": Usage(calls=1, input_tokens=5, output_tokens=1)},
+            }
+        )
+
+
+async def test_an_environment_may_hide_what_the_agent_saw_before():
+    model = Scripted(COUNT, "Thought: You are at 1.\nAction: count", COUNT)
+    episode = await run(Judged(3), model)
+    assert [message.content for message in model.asked[2][0]][1:] == [
+        "Task: count to 3\n\nObservation: You are at 0.",  # the task is never touched
+        COUNT,
+        "Observation: (hidden)",
+        "Thought: (hidden)\nAction: count",
+        "Observation: You are at 2.",
+    ]
+    assert [message.content for message in model.asked[1][0]][-1] == "Observation: You are at 1.", "an earlier request"
+    assert [step.observation for step in episode.steps] == [f"You are at {n}." for n in (1, 2, 3)], (
+        "the record keeps all"
+    )
+
+
+async def test_verdict_product_counts_and_models_of_the_environment_are_on_record(tmp_path):
+    file = EpisodeFile(tmp_path / "e.jsonl")
+    episode = await run(Judged(3), Scripted(COUNT, "no action here", COUNT), max_steps=3, file=file)
+    assert (episode.verdict, episode.product, episode.counts) == ("1 to go", '["2"]', {"counted": 2})
+    assert (episode.usage["plan"].calls, episode.usage["act"].calls) == (2, 3)
+    assert file.read() == episode
+    assert trajectory_of(episode, "t").feedback == "1 to go"
+
+
+async def test_a_model_of_the_environment_that_fails_is_the_provider_and_a_cap_is_a_cap():
+    episode = await run(Counter(3, faults={1: ProviderDown("gone")}), Scripted(COUNT))
+    assert (episode.status, episode.failure.boundary, episode.failure.retryable) == ("failed", "provider", True)
+    assert episode.steps[-1].error == "provider"
+    with pytest.raises(BudgetExceeded):
+        await run(Counter(3, faults={1: BudgetExceeded("no more")}), Scripted(COUNT))
+
+
+async def test_an_environment_may_read_replies_itself():
+    class Whole(Counter):
+        def read(self, reply):
+            return "", reply.strip() or None
+
+    episode = await run(Whole(1), Scripted("", "count"))
+    assert [(step.action, step.error) for step in episode.steps] == [("", "agent"), ("count", None)]
+    assert episode.success

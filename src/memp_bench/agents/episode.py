@@ -60,6 +60,12 @@ class EpisodeEnd(Record):
     """Why it was stopped."""
     reward: float = Field(0.0, ge=0, le=1)
     success: bool = False
+    verdict: Text = ""
+    """What the environment's judge said about the whole."""
+    product: Text = ""
+    """What was made, where that is more than the steps (a plan, as JSON)."""
+    counts: Mapping[str, int] = Field(default_factory=dict)
+    """What the environment counted."""
     usage: Mapping[str, Usage] = Field(default_factory=dict)
     finished_at: When | None = None
 
@@ -96,6 +102,7 @@ def trajectory_of(episode: Episode, id: str, *, source: str = "") -> Trajectory:
         reward=episode.reward,
         agent=episode.model,
         source=source or episode.task_id,
+        feedback=episode.verdict,
         tags={"family": episode.family} if episode.family else {},
         usage=episode.usage,
         started_at=episode.started_at,
@@ -218,7 +225,16 @@ def episode_from(
     return Episode(**parts, steps=tuple(steps), replies=tuple(replies), attempt=attempt)
 
 
-def ended(status: EpisodeStatus, reward: float, replies: list[Reply], at: datetime, **more: Any) -> EpisodeEnd:
-    """An end with the usage of `replies` summed up."""
-    usage = sum((reply.usage for reply in replies), Usage())
-    return EpisodeEnd(status=status, reward=reward, usage={"act": usage} if replies else {}, finished_at=at, **more)
+def ended(
+    status: EpisodeStatus,
+    reward: float,
+    replies: list[Reply],
+    at: datetime,
+    *,
+    usage: Mapping[str, Usage] | None = None,
+    **more: Any,
+) -> EpisodeEnd:
+    """An end with the usage of `replies` summed up, beside what the environment used."""
+    acting = sum((reply.usage for reply in replies), Usage())
+    used = dict(usage or {}) | ({"act": acting} if replies else {})
+    return EpisodeEnd(status=status, reward=reward, usage=used, finished_at=at, **more)

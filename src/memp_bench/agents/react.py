@@ -10,7 +10,7 @@ from typing import Any
 from memp.errors import BudgetExceeded, EnvironmentFailed, MempError, ModelError
 from memp.models.base import ChatModel, Message, Reply, Role
 from memp.recall import Recall
-from memp.records import Step, now
+from memp.records import Step, Usage, now
 from memp_bench.agents.episode import (
     Episode,
     EpisodeEnd,
@@ -22,7 +22,7 @@ from memp_bench.agents.episode import (
     episode_from,
 )
 from memp_bench.agents.reply import parse_reply
-from memp_bench.envs.base import Environment, Observation, Task
+from memp_bench.envs.base import Environment, Observation, ReadsReplies, Task
 
 OnStep = Callable[[int, Step], None]
 """Called after each step with its number (from 1) and the step."""
@@ -135,7 +135,10 @@ class _Run:
     clock: Callable[[], datetime]
     steps: list[Step] = field(default_factory=list)
     replies: list[Reply] = field(default_factory=list)
-    reward: float = 0.0
+    seen: Observation = field(default_factory=lambda: Observation(text=""))
+    """The last observation: reward, verdict, product and counts of the episode so far."""
+    used: dict[str, Usage] = field(default_factory=dict)
+    """What the environment's own models consumed, by purpose."""
     begun: bool = False
 
     async def play(
@@ -162,7 +165,7 @@ class _Run:
                 done = await self._do(reply)
         except _BrokenError as broken:
             return self.end("failed", failure=broken.failure)
-        return self.end("done", success=self.reward >= 1.0)
+        return self.end("done", success=self.seen.reward >= 1.0)
 
     async def _open(self, task: Task) -> Observation:
         try:
@@ -171,7 +174,7 @@ class _Run:
             raise _BrokenError(_environment(error)) from error
         first = opening.observation.model_copy(update={"text": _readable(opening.observation.text)})
         self.start = self.start.model_copy(update={"task": opening.task, "start": first.text})
-        self.reward = first.reward
+        self.seen = first
         return first
 
     async def _remember(self, recall: RecallFor) -> None:
@@ -199,16 +202,19 @@ class _Run:
     async def _do(self, reply: Reply) -> bool:
         self.replies.append(reply)
         self._say("assistant", reply.text)
-        thought, action = parse_reply(reply.text)
+        thought, action = self.env.read(reply.text) if isinstance(self.env, ReadsReplies) else parse_reply(reply.text)
         if action is None:
-            seen = Observation(text=NO_ACTION, reward=self.reward, invalid=True)
+            seen = self.seen.model_copy(update={"text": NO_ACTION, "invalid": True, "masked": None, "usage": {}})
             step = Step(action="", thought=thought or reply.text, observation=NO_ACTION, error="agent")
         else:
             try:
                 seen = await self.env.step(action)
+            except BudgetExceeded:  # environments may ask models of their own
+                raise
             except Exception as error:
-                self._keep(Step(action=action, thought=thought, error="environment"), reply)
-                raise _BrokenError(_environment(error)) from error
+                failure = _provider(error) if isinstance(error, ModelError) else _environment(error)
+                self._keep(Step(action=action, thought=thought, error=failure.boundary), reply)
+                raise _BrokenError(failure) from error
             seen = seen.model_copy(update={"text": _readable(seen.text)})
             step = Step(
                 action=action,
@@ -217,10 +223,21 @@ class _Run:
                 reward=seen.reward,
                 error="agent" if seen.invalid else None,
             )
-        self.reward = seen.reward
-        self._say("user", f"Observation: {seen.text}")
+        self._see(seen)
         self._keep(step, reply)
         return seen.done
+
+    def _see(self, seen: Observation) -> None:
+        self.seen = seen
+        for purpose, usage in seen.usage.items():
+            self.used[purpose] = self.used.get(purpose, Usage()) + usage
+        hidden, shown = seen.masked or ("", "")
+        if hidden:
+            self.messages[2:] = [  # the rules and the task stay as they are
+                message.model_copy(update={"content": message.content.replace(hidden, shown)})
+                for message in self.messages[2:]
+            ]
+        self._say("user", f"Observation: {seen.text}")
 
     def _keep(self, step: Step, reply: Reply) -> None:
         self.steps.append(step)
@@ -240,7 +257,9 @@ class _Run:
 
     def end(self, status: EpisodeStatus, **more: Any) -> EpisodeEnd:
         """The end of the episode as it stands."""
-        return ended(status, self.reward, self.replies, self.clock(), **more)
+        seen = self.seen
+        more |= {"verdict": seen.verdict, "product": seen.product, "counts": seen.counts}
+        return ended(status, seen.reward, self.replies, self.clock(), usage=self.used, **more)
 
     def finish(self, end: EpisodeEnd) -> Episode:
         """Write the end and put the episode together."""

@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 
 from pydantic import Field
 
-from memp.records import Record
+from memp.records import Record, Usage
 
 
 class Task(Record):
@@ -30,6 +30,16 @@ class Observation(Record):
     """The action was not understood or had no effect."""
     admissible: tuple[str, ...] | None = None
     """Commands the environment would accept now, where it can tell. Agents see them only on request."""
+    masked: tuple[str, str] | None = None
+    """(text, what stands for it): the agent's history since the task shows the text no longer. The record keeps it."""
+    verdict: str = ""
+    """What a judge says about the episode so far. For the record: the agent does not see it."""
+    product: str = ""
+    """What the episode has made so far, where that is more than the steps (a plan, as JSON)."""
+    counts: Mapping[str, int] = Field(default_factory=dict)
+    """What the environment counted in the episode so far, for reports."""
+    usage: Mapping[str, Usage] = Field(default_factory=dict)
+    """What models of the environment's own (a planner) consumed in this step, by purpose."""
 
 
 class Opening(Record):
@@ -59,6 +69,14 @@ class Environment(Protocol):
 
     async def close(self) -> None:
         """End the episode and free what it held."""
+
+
+@runtime_checkable
+class ReadsReplies(Protocol):
+    """An environment that finds the action in a reply by rules of its own (a whole text, several lines)."""
+
+    def read(self, reply: str) -> tuple[str, str | None]:
+        """The thought and the action in `reply`; None where there is no action."""
 
 
 @runtime_checkable
