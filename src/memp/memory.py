@@ -105,7 +105,11 @@ class AsyncProceduralMemory(Curation):
             RuleDistiller() if model is None else ModelDistiller(Metered(model, self.meter), self._drafts)
         )
         self._workshop = Workshop(
-            self.store, namespace, builder, self._distiller, with_facts=lambda: self.retrieving.uses_facts
+            self.store,
+            namespace,
+            builder,
+            self._distiller,
+            with_facts=lambda: self.retrieving.uses_facts or model is None,
         )
 
     # -- R: retrieve -------------------------------------------------------------------------------

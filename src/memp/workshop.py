@@ -73,7 +73,7 @@ class Workshop:
         return await self._distiller.script(trajectory)
 
     async def facts(self, trajectory: Trajectory) -> dict[str, str]:
-        """Facts of the trajectory's task: its own, or extracted when retrieval uses facts."""
+        """Facts of the trajectory's task: its own, or extracted when retrieval uses them or rules do it for free."""
         if trajectory.facts:
             return dict(trajectory.facts)
         return await self._distiller.facts(trajectory.task) if self._with_facts() else {}
