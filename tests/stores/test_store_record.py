@@ -1,7 +1,7 @@
 import sqlite3
 
 import pytest
-from storekit import NS, add, at, counters, outcome, play, recall, trajectory
+from storekit import NS, add, at, counters, outcome, play, recall, receipt, trajectory
 
 from memp.errors import RecordError, StoreError
 from memp.records import MAX_TEXT, Step, Trajectory, Usage
@@ -201,3 +201,20 @@ def test_a_namespace_that_is_not_text_is_refused(store):
         store.record("half \ud83c", trajectory("t"), None, None, at())
     with pytest.raises(RecordError, match="is not text"):
         store.search(NS, "half \ud83c", 5)
+
+
+@pytest.mark.parametrize("namespace", ["", "x" * 201])
+def test_a_namespace_that_could_not_be_read_back_is_refused(store, namespace):
+    with pytest.raises(RecordError, match="a namespace has 1 to 200 characters"):
+        store.record(namespace, trajectory("t"), None, None, at())
+    with pytest.raises(RecordError, match="a namespace has 1 to 200 characters"):
+        add(store, "p", namespace=namespace)
+    with pytest.raises(RecordError, match="a namespace has 1 to 200 characters"):
+        store.log_receipt(namespace, receipt("u"))
+    assert store.namespaces() == []
+
+
+def test_what_is_recorded_waits_for_the_disk_and_logs_do_not(store):
+    for durable, level in ((True, 2), (False, 1)):
+        with store._connection.transaction(durable=durable) as db:
+            assert db.execute("PRAGMA synchronous").fetchone() == (level,)

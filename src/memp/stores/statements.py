@@ -103,6 +103,16 @@ def match_all(words: str) -> str:
     return " ".join('"' + word.replace('"', '""') + '"' for word in words.replace("\0", " ").split())
 
 
+def check_namespace(namespace: str) -> None:
+    """Refuse what could be written and not be read back.
+
+    Raises:
+        RecordError: it is empty or longer than 200 characters.
+    """
+    if not 0 < len(namespace) <= 200:
+        raise RecordError(f"a namespace has 1 to 200 characters, this one has {len(namespace)}")
+
+
 def stamp(at: datetime) -> str:
     """A time as it is stored: UTC, ISO 8601."""
     return at.astimezone(UTC).isoformat()
@@ -116,6 +126,7 @@ def insert_trajectory(
     Raises:
         RecordError: another trajectory has this id, or it was recorded with another recall.
     """
+    check_namespace(namespace)
     body = trajectory.model_dump_json()
     known = db.execute(
         "SELECT body, recall_id FROM trajectories WHERE namespace = ? AND id = ?", (namespace, trajectory.id)
@@ -151,6 +162,7 @@ def insert_recall(db: sqlite3.Connection, namespace: str, recall: LoggedRecall) 
 
 def insert_receipt(db: sqlite3.Connection, namespace: str, receipt: Receipt) -> None:
     """Log a receipt. That of a whole operation takes the place of those of its parts (`<id>/1`, `<id>/2`, ...)."""
+    check_namespace(namespace)
     db.execute(
         "DELETE FROM receipts WHERE namespace = ? AND id > ? AND id < ?",
         (namespace, f"{receipt.id}/", f"{receipt.id}0"),  # 0 follows the slash
@@ -191,6 +203,7 @@ def append(db: sqlite3.Connection, namespace: str, write: Write) -> None:
         Conflict: its parent is not the procedure's current revision.
         RecordError: its number does not follow its parent's.
     """
+    check_namespace(namespace)
     revision = write.revision
     id, content = revision.procedure_id, revision.content
     if revision.number != (revision.parent or 0) + 1:
