@@ -151,6 +151,9 @@ def test_killed_in_update(tmp_path):
         elif what == "stored":
             stored.add(words[0])
     assert stored
+    raw = sqlite3.connect(path)
+    assert raw.execute("SELECT count(*) FROM drafts").fetchone() == (0,)
+    raw.close()
 
 
 def test_four_writers_killed(tmp_path):

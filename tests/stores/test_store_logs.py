@@ -37,16 +37,29 @@ def test_a_recall_is_logged_once(store):
 
 
 def test_drafts_live_until_they_are_dropped(store):
+    store.record(NS, trajectory("waits"), None, None, at())
     assert store.draft(NS, "k") is None
     store.save_draft(NS, "k", "reply")
     store.save_draft(NS, "k", "another reply")
     assert store.draft(NS, "k") == "another reply"
     assert store.draft("elsewhere", "k") is None
     store.drop_drafts("elsewhere", ["k"])
+    store.drop_drafts(NS, [])
     assert store.draft(NS, "k") == "another reply"
     store.drop_drafts(NS, ["k", "unknown"])
-    store.drop_drafts(NS, [])
     assert store.draft(NS, "k") is None
+
+
+def test_drafts_that_a_killed_update_left_go_when_nothing_waits(store):
+    for namespace in (NS, "elsewhere"):
+        store.record(namespace, trajectory("t"), None, None, at())
+        store.save_draft(namespace, "left", "reply")
+    store.drop_drafts(NS, ["other"])
+    assert store.draft(NS, "left") == "reply"
+    store.write(NS, [], consume="t", receipt_id="u")
+    store.drop_drafts(NS, [])
+    assert store.draft(NS, "left") is None
+    assert store.draft("elsewhere", "left") == "reply"
 
 
 def test_vectors_are_kept_by_space_and_text(store):

@@ -160,7 +160,7 @@ class Store(Protocol):
         """Keep a model reply until its update has finished."""
 
     def drop_drafts(self, namespace: str, keys: Sequence[str]) -> None:
-        """Forget replies whose update has finished."""
+        """Forget replies whose update has finished; and when nothing waits any more, all that killed ones left."""
 
     def vectors(self, fingerprint: str, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Those of the texts that were embedded before, with their vectors."""

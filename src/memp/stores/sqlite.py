@@ -232,9 +232,13 @@ class SqliteStore:
 
     def drop_drafts(self, namespace: str, keys: Sequence[str]) -> None:
         """See `Store.drop_drafts`."""
-        if keys:
-            with self._connection.transaction(durable=False) as db:
-                db.executemany("DELETE FROM drafts WHERE namespace = ? AND key = ?", [(namespace, key) for key in keys])
+        with self._connection.transaction(durable=False) as db:
+            db.executemany("DELETE FROM drafts WHERE namespace = ? AND key = ?", [(namespace, key) for key in keys])
+            db.execute(
+                """DELETE FROM drafts WHERE namespace = ?1 AND NOT EXISTS
+                   (SELECT 1 FROM trajectories WHERE namespace = ?1 AND consumed_by IS NULL)""",
+                (namespace,),
+            )
 
     def vectors(self, fingerprint: str, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """See `Store.vectors`."""
