@@ -198,6 +198,7 @@ def _writing(file: str | Path | BinaryIO) -> Iterator[Callable[[Record], None]]:
     part: Path | None = None
     try:
         if isinstance(file, str | Path):
+            _refuse_database(Path(file))
             part = Path(f"{file}.part")
             with part.open("wb") as out:
                 yield _writer(out)
@@ -213,6 +214,14 @@ def _writing(file: str | Path | BinaryIO) -> Iterator[Callable[[Record], None]]:
     finally:
         if part is not None:
             part.unlink(missing_ok=True)
+
+
+def _refuse_database(file: Path) -> None:
+    """An export must not take the place of a memory, least of all of its own."""
+    if file.is_file():
+        with file.open("rb") as there:
+            if there.read(15) == b"SQLite format 3":
+                raise StoreError(f"{file} is a database; export to another file")
 
 
 def _writer(out: BinaryIO) -> Callable[[Record], None]:

@@ -449,6 +449,15 @@ def test_files_that_are_not_there(store, tmp_path):
         import_jsonl(store, tmp_path)
 
 
+def test_an_export_does_not_replace_a_memory(filled):
+    filled.close()
+    store = SqliteStore(filled.path)
+    with pytest.raises(StoreError, match=r"memory\.db is a database; export to another file"):
+        export_jsonl(store, None, store.path)
+    assert store.check() == []
+    store.close()
+
+
 def test_an_export_that_fails_leaves_the_old_one(filled, small_disk):
     disk = small_disk("size=16k")
     file = disk / "memory.jsonl"
