@@ -19,11 +19,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 INSTALLED = """
-import importlib.metadata as m, json, pathlib, sysconfig
+import compileall, importlib.metadata as m, json, pathlib, sysconfig
 site = pathlib.Path(sysconfig.get_paths()["purelib"])
-mine = [d for d in m.distributions(path=[str(site)]) if d.metadata["Name"] not in ("pip", "setuptools")]
-size = sum(p.stat().st_size for p in site.rglob("*") if p.is_file() and p.relative_to(site).parts[0][:3] != "pip")
-print(json.dumps([sorted(d.metadata["Name"] + " " + d.version for d in mine), size / 1e6]))
+venv = ("pip", "setuptools", "pkg_resources", "_distutils_hack", "distutils-precedence")
+mine = [d for d in m.distributions(path=[str(site)]) if d.metadata["Name"] not in venv]
+def size():
+    files = (p for p in site.rglob("*") if p.is_file() and not p.relative_to(site).parts[0].startswith(venv))
+    return sum(p.stat().st_size for p in files) / 1e6
+plain = size()
+compileall.compile_dir(site, quiet=2)
+print(json.dumps([sorted(d.metadata["Name"] + " " + d.version for d in mine), plain, size()]))
 """
 
 
@@ -45,8 +50,8 @@ def installed(wheel: Path) -> dict[str, object]:
         pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
         subprocess.run([*pip, "--require-hashes", "-r", str(ROOT / "requirements" / "core.txt")], check=True)
         subprocess.run([*pip, "--no-deps", str(wheel)], check=True)
-        packages, megabytes = json.loads(subprocess.check_output([str(python), "-c", INSTALLED]))
-    return {"packages": len(packages), "package_list": packages, "install_mb": megabytes}
+        packages, plain, compiled = json.loads(subprocess.check_output([str(python), "-c", INSTALLED]))
+    return {"packages": len(packages), "package_list": packages, "install_mb": plain, "with_bytecode_mb": compiled}
 
 
 def main() -> None:

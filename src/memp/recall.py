@@ -1,6 +1,7 @@
 """What the memory answers for a task."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from pydantic import Field, PrivateAttr
 
@@ -60,6 +61,10 @@ class Recall(Record):
                 f"recall {self.id} shows trajectory {wanted} but was not made by a memory; use memory.recall(id)"
             )
         return self._load(wanted)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        # A recall may travel to another process; the memory it came from may not.
+        return super().__getstate__() | {"__pydantic_private__": {"_load": None}}
 
     def __str__(self) -> str:
         return self.render()
