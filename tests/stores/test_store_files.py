@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from storekit import NS, add, at, play, trajectory
 
+from loopkit import trajectory as played
 from memp.errors import (
     StoreBusy,
     StoreCorrupt,
@@ -314,6 +315,28 @@ def test_a_full_disk_loses_nothing_and_goes_on(open_store, small_disk):
     store = open_store(disk / "memory.db")
     assert store.check() == []
     assert set(kept) <= {t.id for t in store.trajectories(NS)}
+
+
+async def test_an_update_on_a_full_disk_is_finished_when_there_is_room(open_memory, small_disk):
+    disk = small_disk("size=1500k")
+    memory = open_memory(disk / "memory.db", update="vanilla", build="script")
+    recorded: list[str] = []
+
+    async def until_it_is_full() -> None:
+        while True:
+            done = await memory.record(played(f"task {len(recorded)}", (f"take mug {len(recorded)}",)))
+            recorded.append(done.trajectory_id)
+
+    with pytest.raises(StoreFull):
+        await until_it_is_full()
+    with pytest.raises(StoreFull, match="nothing was written"):
+        await memory.update()
+    assert memory.store.check() == []
+    remount(disk, "size=8m")
+    await memory.update()
+    evidence = [id for procedure in memory.procedures() for id in procedure.revision.evidence]
+    assert sorted(evidence) == sorted(recorded)
+    assert memory.store.waiting("default") == []
 
 
 @pytest.mark.parametrize("size", ["4k", "16k", "64k"])

@@ -219,6 +219,23 @@ def test_a_fork_uses_a_connection_of_its_own(open_store):
     assert store.check() == []
 
 
+def test_a_memory_goes_on_in_a_fork(open_sync):
+    memory = open_sync()
+    memory.record(played())
+    memory.update()
+
+    def child() -> bool:
+        served = memory.retrieve("put a clean mug on the shelf")
+        memory.record(played(id="child", reward=0.0, actions=("wait",)), served)
+        return len(memory.update().revised) == 1
+
+    assert in_fork(child) == 0
+    assert memory.retrieve("put a clean mug on the shelf").ranked[0].procedure.revision.number == 2
+    memory.record(played(id="parent"))
+    assert memory.trajectory("child").reward == 0.0
+    assert memory.store.check() == []
+
+
 def test_parent_and_child_write_and_close_in_any_order(open_store):
     """A parent that closes its connection must not delete the log under its child."""
     store = open_store()
