@@ -192,7 +192,7 @@ def hashes_of(texts: NDArray[np.bytes_]) -> NDArray[np.uint64]:
 
 def key(text: str) -> np.uint64:
     """The key of one text, as `hashes` gives it."""
-    raw = text.encode()
+    raw = text.encode(errors="surrogatepass")
     fields = raw + bytes(8), np.zeros((1, 1), np.int64), np.full((1, 1), len(raw), np.int64)
     return np.uint64(hashes(fields, 0)[0])
 

@@ -85,7 +85,10 @@ class Flights:
         """The flights of that number, on any leg and day, in file order."""
         slot = int(_slot(key(number)))
         rows = self._by_slot[self._slot_ends[slot - 1] if slot else 0 : self._slot_ends[slot]]
-        return self._table([int(row) for row in rows[self._numbers[rows] == number.encode()]])
+        raw = number.encode(errors="surrogatepass")
+        return self._table(
+            [row for row, its in zip(rows.tolist(), self._numbers[rows].tolist(), strict=True) if its == raw]
+        )
 
     def _rows(self, origin: str, destination: str, date: str) -> list[int]:
         codes = [
