@@ -54,4 +54,11 @@ def test_the_two_faces_offer_the_same():
     def offered(cls):
         return {name for name, member in inspect.getmembers(cls) if not name.startswith("_") and callable(member)}
 
-    assert offered(memp.AsyncProceduralMemory) - {"succeeded"} <= offered(memp.ProceduralMemory)
+    assert offered(memp.AsyncProceduralMemory) <= offered(memp.ProceduralMemory)
+
+
+def test_the_sync_face_shows_the_arguments_of_the_async_one():
+    for name in ("__init__", "retrieve", "record"):
+        asynchronous = getattr(memp.AsyncProceduralMemory, name)
+        assert inspect.signature(getattr(memp.ProceduralMemory, name)) == inspect.signature(asynchronous)
+    assert "task" in inspect.getdoc(memp.ProceduralMemory.retrieve)

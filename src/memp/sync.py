@@ -2,17 +2,38 @@
 
 import asyncio
 import threading
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from memp.curation import Curation
 from memp.errors import StoreError
-from memp.memory import AsyncProceduralMemory, Recorded
-from memp.recall import Recall
+from memp.memory import AsyncProceduralMemory
+from memp.models.metered import Meter
 from memp.records import Receipt, Trajectory
 from memp.update import Discard
 
+P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def _blocking(
+    method: Callable[Concatenate[AsyncProceduralMemory, P], Coroutine[Any, Any, T]],
+) -> "Callable[Concatenate[ProceduralMemory, P], T]":
+    """The method of the async face, run to its end; same arguments, same documentation."""
+
+    @wraps(method)
+    def call(self: "ProceduralMemory", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._loop.run(method(self._memory, *args, **kwargs))
+
+    return call
+
+
+def _same_arguments(
+    init: Callable[Concatenate[AsyncProceduralMemory, P], None],
+) -> "Callable[[Callable[..., None]], Callable[Concatenate[ProceduralMemory, P], None]]":
+    """Gives an `__init__` the arguments of the async face."""
+    return wraps(init)
 
 
 class ProceduralMemory(Curation):
@@ -21,27 +42,29 @@ class ProceduralMemory(Curation):
     It may be shared by threads, and used inside a running event loop (a notebook), where it blocks.
     """
 
+    @_same_arguments(AsyncProceduralMemory.__init__)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._memory = AsyncProceduralMemory(*args, **kwargs)
         self._loop = _Loop()
         memory = self._memory
         super().__init__(memory.store, memory.namespace, memory._clock, memory._ids)
 
-    def retrieve(self, task: str, **options: Any) -> Recall:
-        """See `AsyncProceduralMemory.retrieve`."""
-        return self._loop.run(self._memory.retrieve(task, **options))
-
-    def record(self, trajectory: Trajectory, recall: Recall | None = None) -> Recorded:
-        """See `AsyncProceduralMemory.record`."""
-        return self._loop.run(self._memory.record(trajectory, recall))
-
-    def update(self) -> Receipt:
-        """See `AsyncProceduralMemory.update`."""
-        return self._loop.run(self._memory.update())
+    retrieve = _blocking(AsyncProceduralMemory.retrieve)
+    record = _blocking(AsyncProceduralMemory.record)
+    update = _blocking(AsyncProceduralMemory.update)
 
     def discard(self, bound: Discard | None = None) -> Receipt:
         """See `AsyncProceduralMemory.discard`."""
         return self._memory.discard(bound)
+
+    def succeeded(self, trajectory: Trajectory) -> bool:
+        """See `AsyncProceduralMemory.succeeded`."""
+        return self._memory.succeeded(trajectory)
+
+    @property
+    def meter(self) -> Meter:
+        """What the model consumed so far."""
+        return self._memory.meter
 
     def close(self) -> None:
         """Let go of the store and the embedder's connections."""
