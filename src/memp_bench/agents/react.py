@@ -22,7 +22,7 @@ from memp_bench.agents.episode import (
     episode_from,
 )
 from memp_bench.agents.reply import parse_reply
-from memp_bench.envs.base import Environment, Observation, ReadsReplies, Task
+from memp_bench.envs.base import Environment, Observation, Opening, ReadsReplies, Remembers, Task
 
 OnStep = Callable[[int, Step], None]
 """Called after each step with its number (from 1) and the step."""
@@ -157,9 +157,12 @@ class _Run:
             if recall is not None:
                 await self._remember(recall)
             self._say("system", system_prompt(instructions, example, self.start.recalled))
-            self._say("user", f"Task: {self.start.task}\n\nObservation: {self.start.start}")
+            if isinstance(self.env, Remembers):
+                self.env.remember(self.start.recalled)
+            given = f"{opening.given}\n\n" if opening.given else ""
+            self._say("user", f"Task: {self.start.task}\n\n{given}Observation: {self.start.start}")
             self.begin()
-            done = opening.done
+            done = self.seen.done
             while not done and len(self.steps) < max_steps:
                 reply = await self._ask(temperature, max_tokens)
                 done = await self._do(reply)
@@ -167,7 +170,7 @@ class _Run:
             return self.end("failed", failure=broken.failure)
         return self.end("done", success=self.seen.reward >= 1.0)
 
-    async def _open(self, task: Task) -> Observation:
+    async def _open(self, task: Task) -> Opening:
         try:
             opening = await self.env.reset(task)
         except Exception as error:  # the episode boundary: whatever broke, it is the environment
@@ -175,7 +178,7 @@ class _Run:
         first = opening.observation.model_copy(update={"text": _readable(opening.observation.text)})
         self.start = self.start.model_copy(update={"task": opening.task, "start": first.text})
         self.seen = first
-        return first
+        return opening
 
     async def _remember(self, recall: RecallFor) -> None:
         try:

@@ -47,6 +47,9 @@ class Opening(Record):
 
     task: str
     observation: Observation
+    given: str = ""
+    """Material that comes with the task (tables). The agent reads it; no record keeps it, for the benchmark can make it
+    again, and a memory of tables would hold nothing else."""
 
 
 @runtime_checkable
@@ -77,6 +80,14 @@ class ReadsReplies(Protocol):
 
     def read(self, reply: str) -> tuple[str, str | None]:
         """The thought and the action in `reply`; None where there is no action."""
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """An environment with models of its own that should read what was recalled for the task, too."""
+
+    def remember(self, recalled: str) -> None:
+        """Take the recalled text, once, after the reset and before the first step."""
 
 
 @runtime_checkable
