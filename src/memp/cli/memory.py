@@ -24,7 +24,9 @@ memory_option = click.option(
     show_default=True,
     help="The memory file.",
 )
-namespace_option = click.option("--namespace", "-n", default="default", show_default=True)
+namespace_option = click.option(
+    "--namespace", "-n", default="default", show_default=True, help="Which of the memories in the file."
+)
 
 
 def opened(path: Path, namespace: str) -> "Curation":
@@ -47,7 +49,7 @@ def memory() -> None:
 @memory_option
 @namespace_option
 @click.option("--status", type=click.Choice(["active", "retired"]), help="Only these.")
-@click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
 @json_option
 @reports_errors
 def ls(path: Path, namespace: str, status: str | None, limit: int, as_json: bool) -> None:
@@ -70,7 +72,7 @@ def ls(path: Path, namespace: str, status: str | None, limit: int, as_json: bool
 @click.argument("words", nargs=-1, required=True)
 @memory_option
 @namespace_option
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True)
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many.")
 @json_option
 @reports_errors
 def search(words: tuple[str, ...], path: Path, namespace: str, limit: int, as_json: bool) -> None:

@@ -22,7 +22,13 @@ from memp_bench.cli.options import benchmark_argument, game_options, model_optio
     show_default=True,
     help="The memory file; made if missing, added to if not.",
 )
-@click.option("--expert", type=click.Choice(["planner", "handcoded"]), default="planner", show_default=True)
+@click.option(
+    "--expert",
+    type=click.Choice(["planner", "handcoded"]),
+    default="planner",
+    show_default=True,
+    help="Whom to learn from.",
+)
 @game_options
 @click.option("--build", default="proceduralization", show_default=True, help="trajectory, script, proceduralization.")
 @click.option("--update", default="vanilla", show_default=True, help="vanilla, validation, adjustment.")

@@ -31,7 +31,13 @@ game_options = together(
     ),
     click.option("--seed", type=int, default=0, show_default=True, help="Of the sample and of simulated backbones."),
     click.option("--data", type=click.Path(path_type=Path), help="ALFWorld's games: a folder or the packed archive."),
-    click.option("--engine", type=click.Choice(["fast", "stock"]), default="fast", show_default=True),
+    click.option(
+        "--engine",
+        type=click.Choice(["fast", "stock"]),
+        default="fast",
+        show_default=True,
+        help="stock is TextWorld as shipped: the same games, much slower.",
+    ),
     click.option("--workers", type=click.IntRange(1), default=8, show_default=True, help="Games played at once."),
     click.option("--cache", type=click.Path(path_type=Path), help="Folder for generated and unpacked games."),
 )

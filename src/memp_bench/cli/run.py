@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 @click.option(
     "--recall-tokens", type=click.IntRange(1), default=12_000, show_default=True, help="Budget of the recall."
 )
-@click.option("--max-steps", type=click.IntRange(1), default=30, show_default=True)
+@click.option("--max-steps", type=click.IntRange(1), default=30, show_default=True, help="Turns a game may take.")
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="Of the agent.")
 @game_options
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; default: runs/<what it is>.")
