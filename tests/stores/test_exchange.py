@@ -302,6 +302,13 @@ def test_the_receipt_of_a_whole_stays_when_that_of_a_part_arrives(store, other):
     assert store.receipts(NS) == other.receipts(NS) == [receipt("u")]
 
 
+def test_what_was_taken_here_stays_taken_by_the_update_that_took_it(filled):
+    text = exported(filled)
+    number = line_of(text, lambda line: line.get("entry", {}).get("consumed_by") is not None)
+    assert imported(filled, changed(text, number, '"consumed_by":"u1"', '"consumed_by":"u9"')).skipped == 16
+    assert exported(filled) == text
+
+
 def test_two_memories_become_one(store, other):
     for one, name in ((store, "a"), (other, "b")):
         add(one, f"p-{name}")
