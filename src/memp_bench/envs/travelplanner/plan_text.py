@@ -36,7 +36,8 @@ _MARKS = "*_#>`•- \t"
 _NAMES: Final = {"city": "current_city", "transport": "transportation", "flight": "transportation"}
 _EXTRA = pattern(
     r"[\s,;.:(\-–]*(?:\$\s?\d|\bfree\b\s*$|\b(?:total |average )?(?:costs?|price|cuisines?|room type|house rules?"
-    r"|address|min(?:imum)? nights?|max(?:imum)? occupancy|rating|review rate number|phone|website)\b\s*(?:[:=]|\$|\d)).*$",
+    r"|address|min(?:imum)? nights?"
+    r"|max(?:imum)? occupancy|rating|review rate number|phone|website)\b\s*(?:[:=]|\$|\d)).*$",
     IGNORECASE,
 )
 _REMARK = pattern(r"\s*\([^()]*\)")

@@ -1,0 +1,179 @@
+"""TravelPlanner as a benchmark: `TravelPlanner(data, planner=model)`."""
+
+import os
+import random
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Final, Literal
+
+from memp.errors import EnvironmentFailed, UnknownName
+from memp.models.base import ChatModel
+from memp_bench.envs.base import Environment, Task
+from memp_bench.envs.travelplanner import prompts
+from memp_bench.envs.travelplanner.evaluator import Evaluator
+from memp_bench.envs.travelplanner.loading import find_data, load_tables
+from memp_bench.envs.travelplanner.planner import Planner
+from memp_bench.envs.travelplanner.reading import ModelReader, PlanReader, RuleReader
+from memp_bench.envs.travelplanner.sole import STRATEGIES, SolePlanning, Strategy
+from memp_bench.envs.travelplanner.tables import Tables
+from memp_bench.envs.travelplanner.tasks import SPLITS, TravelTask, load_tasks
+from memp_bench.envs.travelplanner.tools import Tools
+from memp_bench.envs.travelplanner.two_stage import TwoStage
+from memp_bench.envs.travelplanner.verdict import Mode as Evaluation
+
+Mode = Literal["two-stage", "sole-planning"]
+MODES: Final[tuple[Mode, ...]] = ("two-stage", "sole-planning")
+
+_INSTRUCTIONS: Final = {"direct": prompts.PLANNER, "cot": prompts.PLANNER_COT, "react": prompts.PLANNER_REACT}
+
+
+class TravelPlanner:
+    """45 train and 180 validation tasks over one set of tables, which is read at the first need.
+
+    Args:
+        data: folder of the packed tables or of the original distribution; None looks at `MEMP_DATA`, then in `places`.
+        mode: `two-stage` (collect with tools, then plan) or `sole-planning` (all information given).
+        strategy: how sole-planning asks: `direct`, `cot`, `react`.
+        planner: writes the plan in two-stage mode; a `Planner` where its limits are to differ.
+        reader: a model that turns plans into JSON, as in the paper; None for rules.
+        evaluation: `official` or `strict` judgement of plans.
+        places: folders to look for data in.
+    """
+
+    def __init__(
+        self,
+        data: Path | None = None,
+        mode: Mode = "two-stage",
+        *,
+        strategy: Strategy = "direct",
+        planner: ChatModel | Planner | None = None,
+        reader: ChatModel | None = None,
+        evaluation: Evaluation = "official",
+        places: Sequence[Path] = (),
+    ) -> None:
+        if mode not in MODES:
+            raise UnknownName("mode", mode, MODES)
+        if strategy not in STRATEGIES:
+            raise UnknownName("strategy", strategy, STRATEGIES)
+        self.mode, self.strategy, self.evaluation = mode, strategy, evaluation
+        self._data, self._places = data, tuple(places)
+        self._planner = planner if isinstance(planner, Planner | None) else Planner(planner)
+        self._reader: PlanReader = ModelReader(reader) if reader is not None else RuleReader()
+
+    @property
+    def name(self) -> str:
+        """`travelplanner`."""
+        return "travelplanner"
+
+    @property
+    def instructions(self) -> str:
+        """The tools and the loop, or how to write a plan; the wording is ours."""
+        return prompts.AGENT if self.mode == "two-stage" else _INSTRUCTIONS[self.strategy]
+
+    @property
+    def example(self) -> str:
+        """None: both modes are zero-shot but for the layout of a plan."""
+        return ""
+
+    @property
+    def splits(self) -> Sequence[str]:
+        """`train` and `validation`; the test split has no public answers."""
+        return SPLITS
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the data is.
+
+        Raises:
+            EnvironmentFailed: nowhere; lists the places.
+        """
+        return find_data(self._data, environ=os.environ, places=self._places)
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The tables, read once.
+
+        Raises:
+            EnvironmentFailed: they are missing or damaged.
+        """
+        return load_tables(self.folder)
+
+    @cached_property
+    def _tools(self) -> Tools:
+        return Tools(self.tables)
+
+    @cached_property
+    def evaluator(self) -> Evaluator:
+        """Judges plans on these tables."""
+        return Evaluator(self.tables, self.evaluation)
+
+    @cached_property
+    def _tasks(self) -> dict[str, TravelTask]:
+        return {f"{split}/{task.idx}": task for split in SPLITS for task in load_tasks(self.folder, split)}
+
+    @property
+    def unknown_legs(self) -> int:
+        """How often a flight was searched on a leg of which the tables know nothing, in all episodes so far."""
+        return self.tables.flights.asked_unknown.total()
+
+    def tasks(self, split: str, *, games: int | None = None, seed: int = 0) -> Sequence[Task]:
+        """The tasks of a split in the benchmark's order.
+
+        `games` takes a sample chosen by `seed`, as many of each family (level and days) give or take one; a larger
+        sample with the same seed begins with the smaller one.
+
+        Raises:
+            UnknownName: no such split.
+            EnvironmentFailed: the data is missing or damaged.
+        """
+        if split not in SPLITS:
+            raise UnknownName("split", split, SPLITS)
+        chosen = [
+            Task(id=id, family=f"{task.level}/{task.days}")
+            for id, task in self._tasks.items()
+            if id.startswith(f"{split}/")
+        ]
+        return tuple(chosen if games is None else _sample(chosen, games, f"memp travelplanner {split} {seed}"))
+
+    def travel_task(self, task: Task) -> TravelTask:
+        """Everything about a task: for the environment and the judge, not for agents.
+
+        Raises:
+            EnvironmentFailed: no such task.
+        """
+        found = self._tasks.get(task.id)
+        if found is None:
+            raise EnvironmentFailed(
+                f"there is no task {task.id!r} in {self.folder}; tasks are named like validation/17"
+            )
+        return found
+
+    def environment(self) -> Environment:
+        """A new environment.
+
+        Raises:
+            EnvironmentFailed: the data is missing or damaged, or two-stage mode has no planner.
+        """
+        judge, lookup = self.evaluator.judge, self.travel_task
+        if self.mode == "sole-planning":
+            return SolePlanning(self.strategy, self.tables, self._reader, judge, lookup)
+        if self._planner is None:
+            raise EnvironmentFailed("two-stage mode needs a model that plans: TravelPlanner(planner=...)")
+        return TwoStage(self._tools, self._planner, self._reader, judge, lookup)
+
+    async def close(self) -> None:
+        """Nothing is held: models belong to whoever gave them."""
+
+
+def _sample(tasks: list[Task], games: int, seed: str) -> list[Task]:
+    if games < 0:
+        raise ValueError(f"games must not be negative, it is {games}")
+    families: dict[str, list[Task]] = {}
+    for task in tasks:
+        families.setdefault(task.family, []).append(task)
+    for family, members in families.items():
+        random.Random(f"{seed} {family}").shuffle(members)
+    most = max(map(len, families.values()), default=0)
+    turns = [members[turn] for turn in range(most) for members in families.values() if turn < len(members)]
+    return turns[:games]
