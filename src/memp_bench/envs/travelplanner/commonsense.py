@@ -176,7 +176,7 @@ def _found(places: Places, text: str) -> bool:
 
 def flight_number(text: str) -> str:
     """What stands between the literal `Flight Number: ` and the next comma; IndexError without the literal."""
-    return text.split("Flight Number: ")[1].split(",")[0]
+    return text.split("Flight Number: ")[1].partition(",")[0]
 
 
 def leg_of(day: Any) -> tuple[str, str] | tuple[None, None]:

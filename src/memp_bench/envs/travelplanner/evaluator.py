@@ -77,6 +77,7 @@ class Evaluator:
             commonsense=commonsense_checks,
             hard=hard_checks,
             cost=cost,
+            budget=task.budget,
             error=errors[0] if errors else None,
             problems=problems(task, plan),
             unknown_flights=unknown_flights(task, plan, self.tables),

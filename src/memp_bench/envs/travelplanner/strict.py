@@ -89,10 +89,21 @@ def _read_day(number: int, day: Any) -> Day:
 
 
 def find(places: Places, text: str) -> int | None:
-    """The first row with exactly that name in that city. (Officially a part of the name is enough.)"""
+    """The row of a place: the first with exactly that name in that city, or the only one whose name contains it.
+
+    (Officially the first of any number whose names contain it.)
+    """
     name, city = name_city(text)
     names = places.table["NAME" if "NAME" in places.table.columns else "Name"]
-    return next((row for row in places.containing(name, city) if str(names[row]).strip() == name), None)
+    rows = places.containing(name, city)
+    exact = [row for row in rows if str(names[row]).strip() == name]
+    return exact[0] if exact else rows[0] if len(rows) == 1 else None
+
+
+def is_in(text: str, cities: list[str], tables: Tables) -> bool:
+    """Whether an entry is in one of `cities`: as its own `Name, City` says, else if it names one of them."""
+    city = name_city(text)[1]
+    return city in cities if city in tables.cities.states else any(name in text for name in cities)
 
 
 def reasonable_city_route(task: TravelTask, plan: Plan, tables: Tables) -> Check:
@@ -137,8 +148,8 @@ def diverse_attractions(task: TravelTask, plan: Plan, tables: Tables) -> Check:
 
 
 def minimum_nights_stay(task: TravelTask, plan: Plan, tables: Tables) -> Check:
-    """Nobody leaves a lodging before its minimum nights. The same lodging in other words is the same; a name that
-    several lodgings have, or contain, is the first with exactly that name."""
+    """Nobody leaves a lodging before its minimum nights. The same lodging in other words is the same; of several with
+    that very name the first counts."""
     nights = tables.accommodations.table["minimum nights"]
     days = read_days(task, plan)
     for found, run in groupby(days, lambda day: find(tables.accommodations, day.accommodation)):
@@ -168,18 +179,18 @@ def within_current_city(task: TravelTask, plan: Plan, tables: Tables) -> Check:
         if day.transportation and (origin or destination != day.city) and [origin, destination] != day.cities:
             return failed(f"The transportation {wrong}")
         for meal, text in day.meals.items():
-            if name_city(text)[1] not in day.cities:
+            if not is_in(text, day.cities, tables):
                 return failed(f"The {meal} {wrong}")
-        if any(name_city(piece)[1] not in day.cities for piece in day.attractions):
+        if not all(is_in(piece, day.cities, tables) for piece in day.attractions):
             return failed(f"The attraction {wrong}")
-        if day.accommodation and name_city(day.accommodation)[1] != day.city:
+        if day.accommodation and not is_in(day.accommodation, [day.city], tables):
             return failed(f"The accommodation {wrong}")
     return PASSED
 
 
 def within_sandbox(task: TravelTask, plan: Plan, tables: Tables) -> Check:
-    """Everything named exists in the tables, under its full name: flights on that day and leaving when the plan says,
-    the last attraction too, and no other means of transport."""
+    """Everything named exists in the tables, and no name fits several places: flights on that day and leaving when the
+    plan says, the last attraction too, and no other means of transport."""
     for day in read_days(task, plan):
         wrong = f"in day {day.number} is invalid in the sandbox."
         unknown = _unknown_transportation(task, day, tables)

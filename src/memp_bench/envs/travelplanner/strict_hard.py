@@ -30,7 +30,7 @@ def cuisine(task: TravelTask, plan: Plan, tables: Tables) -> Check:
 
 
 def room_rule(task: TravelTask, plan: Plan, tables: Tables) -> Check:
-    """No lodging forbids what the travellers bring or do; lodgings are found by their full names."""
+    """No lodging forbids what the travellers bring or do; lodgings are found as in `strict.find`."""
     rule = task.local_constraint.house_rule
     if rule is None:
         return NOT_ASKED
@@ -51,7 +51,7 @@ def transportation(task: TravelTask, plan: Plan, tables: Tables) -> Check:
 
 
 def room_type(task: TravelTask, plan: Plan, tables: Tables) -> Check:
-    """Every lodging is of the wanted type; lodgings are found by their full names."""
+    """Every lodging is of the wanted type; lodgings are found as in `strict.find`."""
     wanted = task.local_constraint.room_type
     if wanted is None:
         return NOT_ASKED

@@ -61,6 +61,8 @@ class Verdict(Record):
     """By official id, all five; None unless information is complete and within the sandbox."""
     cost: float | None = None
     """Dollars for the whole group; None without a hard record or where it cannot be told."""
+    budget: float | None = None
+    """What the task allows."""
     error: str | None = None
     """The plan is malformed: what the official evaluator would have stopped with, at the first check that could not
     be made. Every such check counts as broken; the others are made."""
@@ -91,9 +93,9 @@ class Verdict(Record):
 
     @property
     def failures(self) -> dict[str, str]:
-        """The broken constraints: official id -> message."""
+        """The broken constraints: official id -> message (of the budget, which has no official one, the sums)."""
         return {
-            name: check.message or f"{(COMMONSENSE | HARD)[name]} is not satisfied."
+            name: check.message or f"The plan costs ${self.cost:,.2f} of ${self.budget:,.2f}."
             for name, check in self.checks.items()
             if check.passed is False
         }
