@@ -25,6 +25,7 @@ FLOORS = [
     {"build"},
     {"retrieve", "update"},
     {"workshop", "curation", "exchange"},
+    {"learning"},
     {"memory"},
     {"sync"},
     {"", "cli"},

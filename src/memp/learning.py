@@ -1,0 +1,233 @@
+"""B and U: what `update` and `discard` do with the trajectories recorded since."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import repeat
+
+from memp.curation import Curation
+from memp.errors import BadRequest, BudgetExceeded, Conflict, ModelError, UnusableReply
+from memp.models.metered import Meter
+from memp.records import Procedure, Receipt, Revision, Skipped, Trajectory, Usage
+from memp.render import render_content
+from memp.stores.base import Store, Waiting, Write, origin_key
+from memp.update import Add, Change, Discard, Episode, Revise, Skip, UpdatePolicy
+from memp.workshop import StoredDrafts, Workshop
+
+CONFLICTS_RETRIED = 5
+
+
+class Learning(Curation):
+    """Takes what was recorded, one transaction a trajectory, and says what it did in receipts."""
+
+    def __init__(
+        self,
+        store: Store,
+        namespace: str,
+        clock: Callable[[], datetime],
+        ids: Callable[[], str],
+        *,
+        updating: UpdatePolicy,
+        workshop: Workshop,
+        drafts: StoredDrafts,
+        meter: Meter,
+        discarding: Discard | None,
+        success_at: float,
+        count_tokens: Callable[[str], int],
+    ) -> None:
+        super().__init__(store, namespace, clock, ids)
+        self.updating, self.discarding, self.success_at = updating, discarding, success_at
+        self.meter = meter
+        self._workshop, self._drafts, self._count_tokens = workshop, drafts, count_tokens
+        self._one_update = asyncio.Lock()
+        self._left = 0
+
+    def succeeded(self, trajectory: Trajectory) -> bool:
+        """Whether it counts as a success."""
+        return trajectory.reward >= self.success_at
+
+    async def update(self) -> Receipt:
+        """Let the update policy take every trajectory recorded since, in order; then discard, if asked to.
+
+        Each trajectory is one transaction, so a crash leaves none half applied and none without a receipt, and
+        replies that were paid for before it are not asked for again. A trajectory whose model call failed for a
+        passing reason (provider, budget) stays waiting with those after it; one whose replies were unusable is given
+        up. The receipt says so for each.
+        """
+        async with self._one_update:
+            receipt_id, before, done = self._ids(), self.meter.snapshot(), _Done()
+            try:
+                await self._take_all(receipt_id, done)
+            finally:  # what an interrupted update did stays on record
+                usage = self.meter.since(before)
+                receipt = done.receipt(receipt_id, "update", self.updating.name, usage, self._clock())
+                self.store.log_receipt(self.namespace, receipt)
+            return receipt
+
+    def discard(self, bound: Discard | None = None) -> Receipt:
+        """Retire, visibly and reversibly, every procedure that the bound (default: the paper's) rejects."""
+        done = _Done()
+        self._discard(bound or Discard(), self.procedures(status="active"), done)
+        receipt = done.receipt(self._ids(), "discard", "discard", {}, self._clock())
+        self.store.log_receipt(self.namespace, receipt)
+        return receipt
+
+    async def _take_all(self, receipt_id: str, done: "_Done") -> None:
+        waiting = self.store.waiting(self.namespace)
+        ahead = self._start_ahead(waiting)
+        try:
+            for number, item in enumerate(waiting):
+                why = await self._take(item, ahead.get(item.trajectory.id), receipt_id, done)
+                if why:  # the rest waits too, so that the memory grows in the order in which things happened
+                    for later in waiting[number + 1 :]:
+                        done.leave(later.trajectory.id, why)
+                    await asyncio.gather(*ahead.values(), return_exceptions=True)  # replies under way are kept
+                    break
+        finally:
+            for task in ahead.values():
+                task.cancel()
+            await asyncio.gather(*ahead.values(), return_exceptions=True)
+        if self.discarding is not None:
+            served = dict.fromkeys(id for item in waiting if item.outcome for id, _ in item.outcome.credited)
+            self._discard(self.discarding, self.store.find(self.namespace, list(served)), done)
+        self._left = done.left
+        if not done.left:  # otherwise the next update finds the replies that were paid for
+            self._drafts.clear()
+
+    def _start_ahead(self, waiting: Sequence[Waiting]) -> "dict[str, asyncio.Task[list[Change]]]":
+        """Ask for what does not depend on the order concurrently.
+
+        Corrections build on each other and wait; so do repetitions, which may turn out to be known by then.
+        """
+        ahead: dict[str, asyncio.Task[list[Change]]] = {}
+        origins: set[bytes] = set()
+        for item in waiting if len(waiting) > 1 else ():
+            origin = origin_key(item.trajectory)
+            independent = self.succeeded(item.trajectory) or not (item.outcome and item.outcome.credited)
+            if independent and origin not in origins:
+                origins.add(origin)
+                ahead[item.trajectory.id] = asyncio.create_task(self._changes(item))
+        return ahead
+
+    async def _changes(self, item: Waiting) -> list[Change]:
+        credited = [id for id, _ in item.outcome.credited] if item.outcome else []
+        episode = Episode(
+            trajectory=item.trajectory,
+            success=self.succeeded(item.trajectory),
+            had_recall=item.outcome is not None,
+            served=tuple(self.store.find(self.namespace, credited)),
+        )
+        return await self.updating.changes(episode, self._workshop)
+
+    async def _take(
+        self, item: Waiting, ahead: "asyncio.Task[list[Change]] | None", receipt_id: str, done: "_Done"
+    ) -> str:
+        """Take one trajectory; returns why no other can be taken now, or an empty string."""
+        id = item.trajectory.id
+        for attempt in range(CONFLICTS_RETRIED):
+            try:
+                changes = await ahead if ahead is not None and attempt == 0 else await self._changes(item)
+                self._apply(item.trajectory, changes, receipt_id, done)
+                return ""
+            except UnusableReply as error:
+                self._apply(item.trajectory, [Skip(subject=id, reason=f"given up: {error}")], receipt_id, done)
+                return ""
+            except (ModelError, BudgetExceeded) as error:
+                done.leave(id, str(error))
+                return "" if isinstance(error, BadRequest) else str(error)  # a request of its own may be at fault
+            except Conflict:
+                continue  # somebody revised one of the procedures meanwhile: correct what stands there now
+        done.leave(id, "its procedures keep changing")
+        return ""
+
+    def _apply(self, trajectory: Trajectory, changes: Sequence[Change], receipt_id: str, done: "_Done") -> None:
+        """All changes of one trajectory and the mark that it was taken, in one transaction."""
+        writes: list[Write] = []
+        new = _Done()
+        for change in map(self._unless_known, changes, repeat(trajectory)):
+            if isinstance(change, Skip):
+                new.skipped.append(Skipped(subject=change.subject, reason=change.reason))
+                continue
+            write = self._write(change, trajectory)
+            writes.append(write)
+            if isinstance(change, Add):
+                new.added.append(write.revision.procedure_id)
+            else:
+                new.revised.append((write.revision.procedure_id, write.revision.number))
+        done.parts += 1
+        part = new.receipt(f"{receipt_id}/{done.parts}", "update", self.updating.name, {}, self._clock())
+        if self.store.write(self.namespace, writes, consume=trajectory.id, receipt_id=receipt_id, receipt=part):
+            done.merge(new)
+        else:
+            done.skipped.append(Skipped(subject=trajectory.id, reason="another update took it first"))
+
+    def _unless_known(self, change: Change, trajectory: Trajectory) -> Change:
+        if isinstance(change, Add) and change.unless_known and (same := self._workshop.known(trajectory)):
+            return Skip(subject=trajectory.id, reason=f"redundant: procedure {same} has the same task and actions")
+        return change
+
+    def _write(self, change: Add | Revise, trajectory: Trajectory) -> Write:
+        parent = change.procedure.revision if isinstance(change, Revise) else None
+        content = change.built.content
+        shown = None if content.trajectory_id is None else self._shown(content.trajectory_id, trajectory)
+        revision = Revision(
+            procedure_id=parent.procedure_id if parent else self._ids(),
+            number=parent.number + 1 if parent else 1,
+            parent=parent.number if parent else None,
+            content=content,
+            reason=change.reason,
+            evidence=(trajectory.id,),
+            author=change.built.author,
+            at=self._clock(),
+            tokens=self._count_tokens(render_content(content, shown)),
+        )
+        return Write(revision=revision, success=self.succeeded(trajectory), origin=origin_key(trajectory))
+
+    def _shown(self, id: str, trajectory: Trajectory) -> Trajectory:
+        return trajectory if id == trajectory.id else self.trajectory(id)
+
+    def _discard(self, bound: Discard, procedures: Iterable[Procedure], done: "_Done") -> None:
+        for procedure in procedures:
+            if not (reason := bound.reason(procedure)):
+                continue
+            try:
+                self._append(procedure, procedure.revision, "retired", reason, "discard")
+                done.retired.append(procedure.id)
+            except Conflict:  # its counters are history now
+                done.skipped.append(Skipped(subject=procedure.id, reason="revised meanwhile: not discarded"))
+
+
+class _Done:
+    """What an operation has done so far."""
+
+    def __init__(self) -> None:
+        self.added: list[str] = []
+        self.revised: list[tuple[str, int]] = []
+        self.retired: list[str] = []
+        self.skipped: list[Skipped] = []
+        self.left = 0
+        self.parts = 0
+
+    def leave(self, trajectory_id: str, why: str) -> None:
+        """The trajectory stays waiting."""
+        self.left += 1
+        self.skipped.append(Skipped(subject=trajectory_id, reason=f"left for the next update: {why}"))
+
+    def merge(self, other: "_Done") -> None:
+        self.added += other.added
+        self.revised += other.revised
+        self.retired += other.retired
+        self.skipped += other.skipped
+
+    def receipt(self, id: str, operation: str, policy: str, usage: Mapping[str, Usage], at: datetime) -> Receipt:
+        return Receipt(
+            id=id,
+            operation=operation,
+            policy=policy,
+            added=tuple(self.added),
+            revised=tuple(self.revised),
+            retired=tuple(self.retired),
+            skipped=tuple(self.skipped),
+            usage=usage,
+            at=at,
+        )
