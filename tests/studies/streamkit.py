@@ -18,6 +18,7 @@ from memp.memory import AsyncProceduralMemory
 from memp.models.metered import Budget
 from memp.stores.sqlite import SqliteStore
 from memp.testing.chat import CharEmbedder, ScriptedChat
+from memp.update import Discard
 from memp_bench.envs.base import Observation, Opening, Task
 from memp_bench.studies.config import RunConfig
 from memp_bench.studies.ledger import Ledger
@@ -143,6 +144,7 @@ class Run:
             model=self.builder,
             embedder=CharEmbedder(),
             k=c.k,
+            discard=Discard(served=1, success=1.0) if c.discard else None,
             success_at=1.0,
             meter=self.meter,
         )

@@ -142,18 +142,45 @@ async def test_kill_9_at_random_moments_changes_nothing(tmp_path, undisturbed):
     )
 
 
-@pytest.mark.parametrize("write", range(1, 14, 2))
-async def test_a_crash_at_any_write_of_learning_changes_nothing(tmp_path, undisturbed, write):
-    """Every second write of the second group's learning, in turn, is the last thing the process does."""
+class Crash(BaseException):
+    pass
 
-    class Crash(BaseException):
-        pass
+
+@pytest.mark.parametrize(
+    ("options", "group", "writes"),
+    [({}, 1, (1, 3, 5, 7, 8, 10, 12, 13)), ({"update": "validation", "discard": True}, 2, (6, 9, 13, 14, 15, 16))],
+    ids=["adjustment", "discarding"],
+)
+async def test_a_crash_at_any_write_of_learning_changes_nothing(tmp_path, options, group, writes):
+    """One write of a group's learning after the other is where the process ends."""
+    undisturbed = await Run(tmp_path / "undisturbed", **options)()
+    assert (undisturbed.receipt.retired if "discard" in options else undisturbed.receipt.revised) > 3
+    for write in writes:
+        folder = tmp_path / f"crash-{write}"
+        run = Run(folder, store=fragile(6 * (group + 1), write), **options)
+        with pytest.raises(Crash):
+            await run()
+        again = Run(folder, **options)
+        summary = await again()
+        assert len(again.world.resets) == 24 - 6 * (group + 1)
+        assert result(summary) == result(undisturbed)
+        assert remembered(folder) == remembered(tmp_path / "undisturbed")
+
+
+def fragile(games, writes):
+    """A store that breaks at the given write after so many games were recalled for."""
 
     class Fragile(SqliteStore):
+        recalled, left = 0, writes
+
+        def log_recall(self, *args):
+            self.recalled += 1
+            super().log_recall(*args)
+
         def _count(self):
-            if len(run.world.resets) >= 12:
-                run.left -= 1
-            if run.left <= 0:
+            if self.recalled >= games:
+                self.left -= 1
+            if self.left <= 0:
                 raise Crash
 
         def record(self, *args):
@@ -168,15 +195,7 @@ async def test_a_crash_at_any_write_of_learning_changes_nothing(tmp_path, undist
             self._count()
             super().log_receipt(*args)
 
-    run = Run(tmp_path / "crashed", store=Fragile)
-    run.left = write
-    with pytest.raises(Crash):
-        await run()
-    again = Run(tmp_path / "crashed")
-    summary = await again()
-    assert len(again.world.resets) == 12
-    assert result(summary) == undisturbed[0]
-    assert remembered(tmp_path / "crashed") == undisturbed[1]
+    return Fragile
 
 
 async def test_ctrl_c_keeps_finished_games(tmp_path, undisturbed):
@@ -278,6 +297,19 @@ async def test_a_writer_that_fails_leaves_the_group_to_be_learned_from_later(tmp
     assert sorted(again.world.resets) == [task.id for task in TASKS[6:]]
     assert remembered(tmp_path / "broken") == remembered(tmp_path / "whole")
     assert len(before) + len(after) == len(asked) + 1  # replies that were paid for are not asked for again
+
+
+async def test_facts_that_cannot_be_had_are_asked_for_again(tmp_path):
+    replies = []
+
+    def facts(messages):
+        replies.append("no facts" if len(replies) < 4 else '{"action": "fetch"}')
+        return replies[-1] if "<task>" in messages[1].content else json.dumps({"goal": "g", "steps": ["s"]})
+
+    run = Run(tmp_path / "again", builder=ScriptedChat(facts), retrieve="avefact")
+    summary = await run()
+    assert (summary.games, summary.failed) == (24, [])
+    assert summary.usage["facts"].calls >= 4
 
 
 # -- games that cannot be played -----------------------------------------------------------------------

@@ -106,6 +106,21 @@ def test_a_server_that_stays_down_interrupts_and_repeating_goes_on(run, undistur
     assert figures(summary) == figures(undisturbed)
 
 
+@pytest.mark.engine
+def test_learning_waits_for_a_server_that_is_down(cache, tmp_path):
+    words = ["learn", "household", "--games", "2", "--memory", str(tmp_path / "m.db"), "--cache", str(cache)]
+    words += ["--builder", "openai:simulated-novice", "--json", "--base-url"]
+    with serving(Faults(rate_500=1.0, in_a_row=1_000_000, retry_after=0.001)) as down:
+        done = CliRunner().invoke(main, [*words, down.url])
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert "memp: 2 trajectories could not be learned from: left for the next update: openai: " in done.stderr
+    with serving(Faults()) as up:
+        done = CliRunner().invoke(main, [*words, up.url])
+    told = json.loads(done.stdout)
+    assert (told["trajectories"], told["added"]) == (2, 2)
+    assert told["usage"]["script"]["calls"] == told["usage"]["facts"]["calls"] == 2
+
+
 def test_what_is_simulated_behind_the_wire_is_labelled(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     assert served_name("sim:able@3") == "simulated-able@3"

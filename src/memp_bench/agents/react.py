@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from memp.errors import BudgetExceeded, EnvironmentFailed, MempError, ModelError
+from memp.errors import BudgetExceeded, EnvironmentFailed, MempError, ModelError, UnusableReply
 from memp.models.base import ChatModel, Message, Reply, Role
 from memp.recall import Recall
 from memp.records import Step, Usage, now
@@ -285,7 +285,8 @@ def _provider(error: Exception) -> Failure:
 
 
 def _memory(error: MempError) -> Failure:
-    retryable = not isinstance(error, ModelError) or error.retryable
+    # An unusable reply (facts of the task) may be usable the next time.
+    retryable = not isinstance(error, ModelError) or error.retryable or isinstance(error, UnusableReply)
     return Failure(boundary="memory", kind=type(error).__name__, message=str(error), retryable=retryable)
 
 

@@ -210,8 +210,22 @@ class Stream:
                 f"{len(waiting)} trajectories could not be learned from: {waiting[0].reason}. Nothing is lost; repeat "
                 "the command to go on"
             )
-        since = takewhile(lambda r: r.id != before, self._memory.receipts(limit=1_000))
-        return merged([r for r in since if r.operation == "update"][::-1])
+        since = takewhile(lambda r: r.id != before, self._memory.receipts(limit=len(episodes) + 1_000))
+        whole = merged([r for r in since if r.operation == "update"][::-1]) or receipt
+        return whole.model_copy(update={"retired": self._retired(self._memory, episodes)})
+
+    def _retired(self, memory: AsyncProceduralMemory, episodes: Sequence[Episode]) -> tuple[str, ...]:
+        """Those served in this group that are retired now; a killed update may have come to some of them only."""
+        recalls = [memory.recall(e.recall_id) for e in episodes if e.counted and e.recall_id]
+        served = list(dict.fromkeys(item.procedure.id for recall in recalls for item in recall.ranked))
+        retired = []
+        for procedure in memory.store.find(memory.namespace, served):
+            reason = memory.discarding.reason(procedure) if memory.discarding else None
+            if reason:
+                memory.retire(procedure.id, reason=reason, policy="discard")
+            if reason or procedure.status == "retired":
+                retired.append(procedure.id)
+        return tuple(retired)
 
     # -- result ------------------------------------------------------------------------------------
 

@@ -33,7 +33,8 @@ class Summary(Record):
     split: str
     model: str
     simulated: bool
-    """True when the agent is an instrument: its numbers say nothing about any real model."""
+    """True when the agent is an instrument: its numbers say nothing about any real model. That is `sim:...`, and any
+    model whose name begins with `simulated-`, as `memp_bench.serve` calls what it serves."""
     seed: int
     memory: str
     """`none`, or build/retrieve/update."""
