@@ -32,13 +32,24 @@ def lift(text: str) -> str:
 
 
 def script_by_rule(trajectory: Trajectory) -> Script:
-    """The effective actions that lead to the end, in their order, lifted to types."""
+    """The effective actions that lead to the end, in order, lifted to types; what a judge said against it warns."""
     steps: list[str] = []
     for step in effective(trajectory):
         lifted = _line(lift(step.action))
         if lifted and steps[-1:] != [lifted]:
             steps.append(lifted)
-    return Script(goal=_goal(trajectory.task), steps=tuple(steps[-MAX_STEPS:]) or ("(no action was taken)",))
+    return Script(
+        goal=_goal(trajectory.task),
+        steps=tuple(steps[-MAX_STEPS:]) or ("(no action was taken)",),
+        pitfalls=tuple(_objections(trajectory))[:MAX_PITFALLS],
+    )
+
+
+def _objections(trajectory: Trajectory) -> Iterator[str]:
+    """What a judge said about a trajectory that was not all right, line by line: its steps are no example to follow."""
+    said = trajectory.feedback or "\n".join(step.feedback for step in trajectory.steps if step.feedback)
+    if trajectory.reward < 1:
+        yield from (f"Done so, the judge said: {_line(line)}" for line in said.splitlines() if line.strip())
 
 
 def _goal(task: str) -> str:
