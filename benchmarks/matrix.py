@@ -89,6 +89,7 @@ def main():
     parser.add_argument("--only", default="", help="only arms whose name holds this (and none)")
     parser.add_argument("--table", type=Path, help="write the rows as a Markdown table")
     options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
     memories = {build: learn(options, build) for build in BUILDS}
     chosen = [arm for arm in arms() if options.only in arm[0] or arm[0] == "none"]
     results = {name: [] for name, _, _ in chosen}
