@@ -149,3 +149,13 @@ def test_a_damaged_game_is_named_skipped_and_counted(memp, played, cache, tmp_pa
     assert "cannot be read" in failed["reason"]
     shown = memp("run", "alfworld", *options)
     assert "not played: " in shown.stderr
+
+
+def test_when_no_game_can_be_played_the_command_fails(memp, tmp_path):
+    folder = tmp_path / "data/json_2.1.1/valid_seen/pick_and_place_simple-Mug-None-Shelf-1/trial_1"
+    folder.mkdir(parents=True)
+    (folder / "game.tw-pddl").write_text("{")
+    done = memp("run", "alfworld", "--data", tmp_path / "data", "--out", tmp_path / "out", "--json")
+    assert done.exit_code == 1
+    assert "none of the 1 games could be played" in done.stderr
+    assert json.loads(done.stdout)["success_rate"] is None

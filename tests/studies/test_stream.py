@@ -12,7 +12,7 @@ import pytest
 import streamkit
 from streamkit import TASKS, Run, World, read_and_open, remembered, result
 
-from memp.errors import AuthError, BudgetExceeded, EnvironmentFailed, MempError, ProviderDown, RecordError
+from memp.errors import AuthError, BudgetExceeded, EnvironmentFailed, MempError, MissingExtra, ProviderDown, RecordError
 from memp.memory import AsyncProceduralMemory
 from memp.stores.sqlite import SqliteStore
 from memp.testing.chat import CharEmbedder, ScriptedChat
@@ -331,6 +331,14 @@ async def test_a_game_that_breaks_is_named_and_not_counted(tmp_path):
     again = Run(tmp_path)  # the game would work now, but its group is over
     assert result(await again()) == result(summary)
     assert again.world.resets == []
+
+
+async def test_a_missing_package_is_no_matter_of_single_games(tmp_path):
+    world = World(broken={task.id: [MissingExtra("alfworld", "the engine")] for task in TASKS})
+    with pytest.raises(Interrupted, match=r"pip install 'memp\[alfworld\]'") as caught:
+        await Run(tmp_path, world=world)()
+    assert caught.value.exit_code == 1
+    assert (await Run(tmp_path)()).games == 24
 
 
 async def test_a_game_that_crashes_once_is_played_again(tmp_path, undisturbed):

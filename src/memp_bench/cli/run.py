@@ -56,11 +56,15 @@ def run(benchmark: str, as_json: bool, **options: Any) -> None:
     Tasks are played in groups of --every; the memory changes only between groups. Ctrl-C loses nothing: repeating
     the command goes on. Episodes, the run's own memory and the summary are in --out.
     """
+    from memp.errors import MempError
+
     summary = asyncio.run(_run(benchmark, as_json=as_json, **options))
     if as_json:
         click.echo(summary.model_dump_json())
-        return
-    show(summary)
+    else:
+        show(summary)
+    if not summary.games:
+        raise MempError(f"none of the {len(summary.failed)} games could be played")
 
 
 def show(summary: "Summary") -> None:
@@ -69,9 +73,9 @@ def show(summary: "Summary") -> None:
     families = [
         (name, family.games, 100 * family.success_rate, family.mean_steps) for name, family in summary.by_family.items()
     ]
-    overall = ("all", summary.games, 100 * (summary.success_rate or 0.0), summary.mean_steps or 0.0)
+    overall = [("all", summary.games, 100 * (summary.success_rate or 0.0), summary.mean_steps or 0.0)]
     title = f"{summary.benchmark} {summary.split}, {summary.model}, memory {summary.memory}{label}"
-    table(title, ["family", "games", "success %", "steps"], [*families, overall])
+    table(title, ["family", "games", "success %", "steps"], [*families, *overall] if summary.games else [])
     changes = summary.receipt
     if changes.updates:
         click.echo(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from memp.errors import MempError, RecordError
+from memp.errors import MempError, MissingExtra, RecordError
 from memp.memory import AsyncProceduralMemory
 from memp.models.base import ChatModel
 from memp.models.metered import Meter, Metered
@@ -261,8 +261,11 @@ def _hopeless(episode: Episode) -> bool:
 
 
 def _broken_for_good(episode: Episode) -> bool:
-    """A game that cannot be played whatever the provider does."""
-    return episode.failure is not None and episode.failure.boundary == "environment" and _hopeless(episode)
+    """A game that cannot be played, now or later, while others may be."""
+    failure = episode.failure
+    if failure is None or failure.kind == MissingExtra.__name__:
+        return False
+    return failure.boundary == "environment" and not failure.retryable
 
 
 def _first(failed: BaseExceptionGroup) -> BaseException:
