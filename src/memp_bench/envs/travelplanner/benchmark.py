@@ -2,7 +2,7 @@
 
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
@@ -32,13 +32,14 @@ class TravelPlanner:
     """45 train and 180 validation tasks over one set of tables, which is read at the first need.
 
     Args:
-        data: folder of the packed tables or of the original distribution; None looks at `MEMP_DATA`, then in `places`.
+        data: folder of the packed tables or of the original distribution; None looks at `MEMP_DATA`, then beside the
+            working folder and the repository.
         mode: `two-stage` (collect with tools, then plan) or `sole-planning` (all information given).
         strategy: how sole-planning asks: `direct`, `cot`, `react`.
         planner: writes the plan in two-stage mode; a `Planner` where its limits are to differ.
         reader: a model that turns plans into JSON, as in the paper; None for rules.
         evaluation: `official` or `strict` judgement of plans.
-        places: folders to look for data in.
+        environ: environment variables; None is the process's.
     """
 
     def __init__(
@@ -50,16 +51,22 @@ class TravelPlanner:
         planner: ChatModel | Planner | None = None,
         reader: ChatModel | None = None,
         evaluation: Evaluation = "official",
-        places: Sequence[Path] = (),
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         if mode not in MODES:
             raise UnknownName("mode", mode, MODES)
         if strategy not in STRATEGIES:
             raise UnknownName("strategy", strategy, STRATEGIES)
         self.mode, self.strategy, self.evaluation = mode, strategy, evaluation
-        self._data, self._places = data, tuple(places)
-        self._planner = planner if isinstance(planner, Planner | None) else Planner(planner)
+        self._data, self._environ = data, environ
+        self._planner: Planner | None = None
+        if planner is not None:
+            self.plan_with(planner)
         self._reader: PlanReader = ModelReader(reader) if reader is not None else RuleReader()
+
+    def plan_with(self, planner: ChatModel | Planner) -> None:
+        """Have `planner` write the plans of environments made from now on (two-stage mode)."""
+        self._planner = planner if isinstance(planner, Planner) else Planner(planner)
 
     @property
     def name(self) -> str:
@@ -88,7 +95,9 @@ class TravelPlanner:
         Raises:
             EnvironmentFailed: nowhere; lists the places.
         """
-        return find_data(self._data, environ=os.environ, places=self._places)
+        beside = [place.parent / "shared" / "data" for place in (Path.cwd(), Path(__file__).parents[4])]
+        environ = os.environ if self._environ is None else self._environ
+        return find_data(self._data, environ=environ, places=beside)
 
     @cached_property
     def tables(self) -> Tables:

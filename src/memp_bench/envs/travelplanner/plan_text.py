@@ -59,6 +59,7 @@ class _Block:
     number: int
     title: str
     values: dict[str, list[str]] = field(default_factory=dict)
+    closed: bool = False
 
 
 def read_plan(text: str) -> list[Day] | None:
@@ -130,11 +131,16 @@ def _blocks(text: str) -> Iterator[_Block]:
             last = label[1].lower().replace(" ", "_").rstrip("s")
             last = _NAMES.get(last, last)
             value = f"Flight Number: {label[2]}" if label[1].lower() == "flight" else label[2]
-            block.values.setdefault(last, []).append(value)
+            if block.closed and last in block.values:
+                last = ""
+            else:
+                block.values.setdefault(last, []).append(value)
         elif last == "attraction" and block and raw.lstrip().startswith(("-", "*", "•")) and line:
             block.values[last].append(line)  # a list under `Attraction:`
-        elif not line:
+        else:
             last = ""
+            if block and line and block.values:
+                block.closed = True  # sums and notes: what they say of attractions is no second entry
     if block:
         yield block
 
