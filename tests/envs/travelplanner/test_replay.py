@@ -3,8 +3,16 @@
 import re
 from collections import Counter
 
-from travelkit import real_tables, recorded
+import pytest
+from travelkit import data_folder, real_tables, recorded
 
+from memp.models.base import Reply
+from memp.records import Usage
+from memp.testing.chat import ScriptedChat
+from memp_bench.agents.react import play
+from memp_bench.envs.travelplanner.benchmark import TravelPlanner
+from memp_bench.envs.travelplanner.judging import feedback, reward
+from memp_bench.envs.travelplanner.planner import Planner
 from memp_bench.envs.travelplanner.session import Session
 from memp_bench.envs.travelplanner.tools import Tools
 from memp_bench.envs.travelplanner.transcript import FILTERED, Transcript
@@ -70,3 +78,69 @@ def test_a_wrong_table_or_rule_would_be_seen():
     step["observation"] = step["observation"].replace("Chinese", "Chinook", 1)
     found, _ = replay(episode, Tools(real_tables()))
     assert [difference[:3] for difference in found] == [(6, 4, "observation")]
+
+
+class Recorded:
+    """Says what the recorded agent said, and compares what it is shown with the original's scratchpad."""
+
+    name = "recorded:gemini-pro"
+    simulated = False
+
+    def __init__(self, episode, tools):
+        self.steps = iter(episode["action_log"])
+        self.session, self.transcript = Session(tools), Transcript()
+        self.asked = 0
+
+    async def complete(self, messages, *, purpose="act", temperature=None, max_tokens=None, stop=()):
+        shown = "".join(f"\n{message.content}" for message in messages[2:])
+        assert shown == re.sub(r"\n(Thought|Action|Observation) \d+: ", r"\n\1: ", self.transcript.text)
+        step = next(self.steps)
+        thought, action = (re.sub(r"^\w+ \d+: ?", "", step[part]) for part in ("thought", "action"))
+        self.transcript.add(thought, action, self.session.act(action))
+        self.asked += 1
+        return Reply(text=f"Thought: {thought}\nAction: {action}", usage=Usage(calls=1), model="recorded")
+
+    async def close(self):
+        pass
+
+
+@pytest.mark.slow
+async def test_the_loop_shows_the_agent_what_the_original_showed_it():
+    """All episodes through the one ReAct loop: at each step the history is the original scratchpad, masking included
+    (with `Action:` in place of `Action 7:`). Two episodes are left out: an empty action is told in other words here."""
+    travel = TravelPlanner(data_folder())
+    tools, tasks = Tools(travel.tables), travel.tasks("validation")
+    asked, passed = 0, []
+    for episode in recorded(EPISODES):
+        if any(step["state"] == "" for step in episode["action_log"]):
+            continue
+        agent = Recorded(episode, tools)
+        travel.plan_with(Planner(ScriptedChat([episode["result"]]), limit=None))
+        played = await play(travel.environment(), tasks[episode["idx"] - 1], agent, instructions="Collect.")
+        assert played.status == "done", played.failure
+        assert played.task == episode["query"]
+        assert len(played.steps) == len(episode["action_log"])
+        assert ("plan" in played.usage) == bool(episode["result"])
+        asked += agent.asked
+        passed += [episode["idx"]] * played.success
+    assert asked == 3873 - 30 - 30
+    assert passed == [episode["idx"] for episode in recorded(EPISODES) if (episode["eval"] or {}).get("final_pass")]
+
+
+def test_the_reward_follows_the_recorded_verdicts():
+    """Every recorded plan, judged: the share of passed checks, counted from the official verdict."""
+    travel = TravelPlanner(data_folder())
+    counted = Counter()
+    for episode in recorded(EPISODES):
+        task = travel.travel_task(travel.tasks("validation")[episode["idx"] - 1])
+        verdict = travel.evaluator.judge(task, episode["plan"])
+        given = episode["eval"] or {}
+        official = {**(given.get("commonsense") or {}), **(given.get("hard") or {})}
+        asked = 8 + {"easy": 1, "medium": 2, "hard": 4}[task.level]
+        expected = sum(result is True for result, _ in official.values()) / asked
+        assert reward(task, verdict) == pytest.approx(expected), episode["idx"]
+        told = feedback(verdict)
+        assert all(message in told for result, message in official.values() if result is False and message)
+        counted["full"] += expected == 1
+        counted["some"] += 0 < expected < 1
+    assert counted == {"full": 1, "some": 68}
