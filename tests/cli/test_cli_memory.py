@@ -45,8 +45,8 @@ def test_ls(memp, mug, file):
     assert shown.exit_code == 0, shown.output
     title, head, *rows = shown.stdout.splitlines()
     assert title == f"2 of 2 procedures in {file} (default)"
-    assert head.split() == ["id", "status", "revision", "served", "succeeded", "by", "task"]
-    assert rows[0].split()[:6] == [mug[:12], "active", "2", "0", "0", "adjustment"]
+    assert head.split() == ["id", "status", "rev", "served", "won", "by", "task"]
+    assert rows[0].split()[:6] == [mug[:8], "active", "2", "0", "0", "adjustment"]
     assert "retired" in rows[1]
     assert "\x1b" not in shown.stdout
     assert memp("ls", "--limit", "1").stdout.startswith("1 of 2 procedures")
@@ -63,7 +63,7 @@ def test_an_empty_namespace_names_the_others(memp):
 
 
 def test_search(memp, mug):
-    assert mug[:12] in memp("search", "clean", "mug").stdout
+    assert mug[:8] in memp("search", "clean", "mug").stdout
     assert memp("search", "zebra").stdout == "0 procedures with 'zebra'\n"
     assert [p["id"] for p in json.loads(memp("search", "mug", "--json").stdout)] == [mug]
     assert memp("search", '"unbalanced AND (').exit_code == 0

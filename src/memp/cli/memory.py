@@ -250,7 +250,7 @@ def _list(title: str, procedures: "list[Procedure]") -> None:
 
     rows = [
         (
-            p.id[:12],
+            p.id[:8],
             p.status,
             p.revision.number,
             p.served,
@@ -260,7 +260,7 @@ def _list(title: str, procedures: "list[Procedure]") -> None:
         )
         for p in procedures
     ]
-    table(title, ["id", "status", "revision", "served", "succeeded", "by", "task"], rows)
+    table(title, ["id", "status", "rev", "served", "won", "by", "task"], rows)
 
 
 def _facts_of(procedure: "Procedure") -> None:

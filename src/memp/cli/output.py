@@ -70,7 +70,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) 
     )
     for n, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[n], int | float) for row in rows)
-        made.add_column(escape(column), justify="right" if numeric else "left", overflow="fold")
+        last = n == len(columns) - 1  # takes what room there is; the others stay on their line
+        made.add_column(escape(column), justify="right" if numeric else "left", overflow="fold", no_wrap=not last)
     for row in rows:
         made.add_row(*(escape(_cell(cell)) for cell in row))
     out = console()

@@ -13,7 +13,7 @@ from memp_bench.studies.journal import left
 from memp_bench.studies.stream import Interrupted
 
 CHUNK = 50
-"""Trajectories between two updates: what a crash can cost at most is playing these again."""
+"""Trajectories between two updates."""
 
 
 async def learn(
@@ -47,21 +47,23 @@ async def learn(
             played = await expert_trajectory(benchmark, task, expert=expert, clock=clock)
         except EnvironmentFailed as error:
             return Skipped(subject=task.id, reason=str(error))
-        finally:
-            on_task(task.family)
         if only_success and not memory.succeeded(played):
             return Skipped(subject=task.id, reason=f"the expert failed in {len(played.steps)} steps")
         return played
 
+    async def noted(task: Task) -> Trajectory | Skipped | None:
+        played = await one(task)
+        on_task(task.family)
+        return played
+
     for start in range(0, len(tasks), CHUNK):
         async with asyncio.TaskGroup() as group:
-            playing = [group.create_task(one(task)) for task in tasks[start : start + CHUNK]]
-        for done in playing:
-            played = done.result()
-            if isinstance(played, Skipped):
-                skipped.append(played)
-            elif played is not None:
-                await memory.record(played)
+            for done in [group.create_task(noted(task)) for task in tasks[start : start + CHUNK]]:
+                played = await done
+                if isinstance(played, Skipped):
+                    skipped.append(played)
+                elif played is not None:
+                    await memory.record(played)
         receipts.append(await memory.update())
         if waiting := [item for item in receipts[-1].skipped if left(item.reason)]:
             raise Interrupted(
