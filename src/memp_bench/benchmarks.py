@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from memp.errors import UnknownName
+from memp.models.base import ChatModel
 from memp_bench.envs.base import Benchmark
 from memp_bench.envs.engine.player import Engine
 
-NAMES = ("alfworld", "household")
+NAMES = ("alfworld", "household", "travelplanner")
 
 
 def benchmark(
@@ -17,11 +18,17 @@ def benchmark(
     workers: int = 8,
     cache: Path | None = None,
     seed: int = 0,
+    mode: str = "two-stage",
+    strategy: str = "direct",
+    planner: ChatModel | None = None,
+    reader: ChatModel | None = None,
 ) -> Benchmark:
     """The benchmark of that name. `data` is for those that need some; `seed` for those that generate their games.
 
+    `mode`, `strategy`, `planner` and `reader` are travelplanner's: see `TravelPlanner`.
+
     Raises:
-        UnknownName: no such benchmark.
+        UnknownName: no such benchmark, mode or strategy.
         MissingExtra: the engine is not installed.
     """
     if name == "alfworld":
@@ -32,4 +39,8 @@ def benchmark(
         from memp_bench.envs.household import Household
 
         return Household(seed=seed, engine=engine, workers=workers, cache=cache)
+    if name == "travelplanner":
+        from memp_bench.envs.travelplanner.benchmark import TravelPlanner, check_mode, check_strategy
+
+        return TravelPlanner(data, check_mode(mode), strategy=check_strategy(strategy), planner=planner, reader=reader)
     raise UnknownName("benchmark", name, NAMES)

@@ -6,6 +6,7 @@ from travelkit import data_folder, plan_text
 from memp.errors import EnvironmentFailed, UnknownName
 from memp.testing.chat import ScriptedChat
 from memp_bench.agents.react import play
+from memp_bench.benchmarks import benchmark as benchmark_by_name
 from memp_bench.envs.base import Benchmark
 from memp_bench.envs.travelplanner import prompts
 from memp_bench.envs.travelplanner.benchmark import TravelPlanner
@@ -52,6 +53,13 @@ def test_unknown_names_are_named():
             TravelPlanner(**options)
     with pytest.raises(UnknownName):
         TravelPlanner(data_folder()).tasks("test")
+
+
+def test_it_is_known_by_name():
+    found = benchmark_by_name("travelplanner", data=data_folder(), mode="sole-planning", strategy="cot")
+    assert (found.name, found.instructions) == ("travelplanner", prompts.PLANNER_COT)
+    with pytest.raises(UnknownName, match="two-stage"):
+        benchmark_by_name("travelplanner", mode="two-stages")
 
 
 def test_a_folder_without_data_is_named(tmp_path):

@@ -53,11 +53,8 @@ class TravelPlanner:
         evaluation: Evaluation = "official",
         environ: Mapping[str, str] | None = None,
     ) -> None:
-        if mode not in MODES:
-            raise UnknownName("mode", mode, MODES)
-        if strategy not in STRATEGIES:
-            raise UnknownName("strategy", strategy, STRATEGIES)
-        self.mode, self.strategy, self.evaluation = mode, strategy, evaluation
+        self.mode, self.strategy = check_mode(mode), check_strategy(strategy)
+        self.evaluation = evaluation
         self._data, self._environ = data, environ
         self._planner: Planner | None = None
         if planner is not None:
@@ -173,6 +170,30 @@ class TravelPlanner:
 
     async def close(self) -> None:
         """Nothing is held: models belong to whoever gave them."""
+
+
+def check_mode(mode: str) -> Mode:
+    """`mode` if there is one of that name.
+
+    Raises:
+        UnknownName: there is none.
+    """
+    for known in MODES:
+        if mode == known:
+            return known
+    raise UnknownName("mode", mode, MODES)
+
+
+def check_strategy(strategy: str) -> Strategy:
+    """`strategy` if there is one of that name.
+
+    Raises:
+        UnknownName: there is none.
+    """
+    for known in STRATEGIES:
+        if strategy == known:
+            return known
+    raise UnknownName("strategy", strategy, STRATEGIES)
 
 
 def _sample(tasks: list[Task], games: int, seed: str) -> list[Task]:
