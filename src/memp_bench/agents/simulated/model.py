@@ -1,4 +1,4 @@
-"""`sim:novice` and `sim:able`: chat models that play a text game from its messages alone."""
+"""`sim:novice` and `sim:able`: chat models that play a text game, or plan a trip, from the messages alone."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -7,6 +7,7 @@ from types import MappingProxyType
 from memp.errors import UnknownName
 from memp.models.base import Message, Reply
 from memp.records import Usage
+from memp_bench.agents.simulated import travel
 from memp_bench.agents.simulated.advice import read_advice
 from memp_bench.agents.simulated.belief import read_history
 from memp_bench.agents.simulated.goal import read_goal
@@ -73,6 +74,8 @@ class Simulated:
         rules, _, recalled = system.partition("<procedure")
         grammar = Grammar.parse(rules)
         if not grammar:
+            if (said := travel.answer(messages, self._player, self._seed)) is not None:
+                return said
             return (self._builder(messages) if self._builder else None) or REFUSAL
         belief = read_history(messages, grammar)
         goal = read_goal(belief.task, grammar.works)
