@@ -65,6 +65,14 @@ def test_each_search_of_an_unknown_leg_is_counted(tables):
     assert dict(tables.flights.asked_unknown) == {("Arden", "Birch", "2022-03-30"): 3}
 
 
+def test_a_table_is_rendered_once_and_nothing_else_is_kept(tables):
+    tools = Tools(tables)
+    table = Call("RestaurantSearch", "Birch")
+    assert tools.run(table) is tools.run(table)
+    for made_up in (Call("GoogleDistanceMatrix", "Arden, Birch, by 1 camel"), Call("CitySearch", "Sea 1")):
+        assert tools.run(made_up) is not tools.run(made_up)
+
+
 @pytest.mark.parametrize(
     ("action", "text", "state"),
     [

@@ -3,7 +3,7 @@
     tools = Tools(load_tables(folder))
     tools.run(Call("AttractionSearch", "Rockford")).text
 
-Answers are rendered once and kept: a repeated call costs microseconds.
+Tables are rendered once and kept: a repeated call costs microseconds.
 """
 
 from collections.abc import Callable, Mapping
@@ -66,7 +66,7 @@ class Tools:
         answer = self._kept.get(call)
         if answer is None:
             answer = self._tools[call.tool](call)
-            if answer.state == "Successful" and not answer.unknown_leg:  # those are counted each time they are asked
+            if "\n" in (answer.result or ""):  # a table: there are only so many, unlike texts that agents make up
                 self._kept[call] = answer
         return answer
 
