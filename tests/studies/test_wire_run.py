@@ -18,7 +18,7 @@ from memp_bench.cli import main
 from memp_bench.serve import TRANSPORT, served_name
 
 GAMES = ["household", "--games", "6", "--every", "3", "--memory", "new", "--json"]
-FAULTS = Faults(rate_429=0.06, rate_500=0.06, rate_drop=0.02, rate_stall=0.04, rate_bad_body=0.06, stall_s=3, seed=3)
+FAULTS = Faults(rate_429=0.06, rate_500=0.06, rate_drop=0.02, rate_stall=0.02, rate_bad_body=0.06, stall_s=10, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def serving(faults, port=0):
 
 
 def over(server):
-    return ("--model", "openai:simulated-novice", "--base-url", server.url, "--timeout", "1")
+    return ("--model", "openai:simulated-novice", "--base-url", server.url, "--timeout", "3")
 
 
 def figures(summary):
