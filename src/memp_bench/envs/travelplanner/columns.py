@@ -119,8 +119,11 @@ def _blocks(file: BinaryIO, width: int, name: str) -> Iterator[Fields]:
     while block := file.read(_BLOCK):
         block += file.readline()
         if b'"' in block:  # a quoted field may hold commas and line ends: the rest goes through the csv module
-            lines = chain(io.StringIO(block.decode(), newline=""), io.TextIOWrapper(file, "utf-8", newline=""))
-            yield from _parsed(lines, width, name)
+            rest = io.TextIOWrapper(file, "utf-8", newline="")
+            try:
+                yield from _parsed(chain(io.StringIO(block.decode(), newline=""), rest), width, name)
+            finally:
+                rest.detach()  # the caller closes the file
             return
         fields = _split(block, width)
         if fields is None:

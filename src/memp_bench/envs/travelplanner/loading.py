@@ -167,8 +167,8 @@ def _lines(path: Path) -> list[str]:
 def _read(path: Path) -> dict[str, Sequence[str]]:
     """The columns by name; blank lines do not count, short rows lack values."""
     try:
-        with _opened(path) as file:
-            rows = list(filter(None, csv.reader(io.TextIOWrapper(file, "utf-8-sig", newline=""))))
+        with _opened(path) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
+            rows = list(filter(None, csv.reader(text)))
     except (UnicodeError, csv.Error) as error:
         raise EnvironmentFailed(f"cannot read {path}: {error}") from None
     if not rows:

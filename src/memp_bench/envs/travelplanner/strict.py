@@ -34,6 +34,8 @@ class Day:
     meals: dict[str, str]
     attractions: list[str]
     accommodation: str
+    missing: str
+    """The first field whose key is not there at all; empty if none."""
 
     @property
     def cities(self) -> list[str]:
@@ -85,6 +87,7 @@ def _read_day(number: int, day: Any) -> Day:
         meals={meal: text(meal) for meal in commonsense.MEALS if text(meal)},
         attractions=[piece.strip() for piece in text("attraction").split(";") if piece.strip(" -")],
         accommodation=text("accommodation"),
+        missing=next((field for field in commonsense.FIELDS if not isinstance(day, dict) or field not in day), ""),
     )
 
 
@@ -251,6 +254,8 @@ def complete_information(task: TravelTask, plan: Plan, tables: Tables) -> Check:
     if days[0].cities[0] != task.org or len(cities) != task.visiting_city_number:
         return failed("Invalid City Number")
     for day in days:
+        if day.missing:
+            return failed(f"No {day.missing.capitalize()} Info.")
         if day.origin and not day.transportation:
             return failed(f"No transportation in day {day.number} is not allowed.")
         if not day.origin and not day.attractions:

@@ -86,7 +86,7 @@ def load_tasks(folder: Path, split: str) -> list[TravelTask]:
     try:
         rows = _packed(found[0]) if found[0] == packed else _original(found[0])
         return [TravelTask.parse({"idx": number, **row}) for number, row in enumerate(rows, 1)]
-    except (OSError, EOFError, ValueError, SyntaxError, KeyError, MempError) as error:
+    except (OSError, EOFError, ValueError, SyntaxError, KeyError, AttributeError, MempError) as error:
         raise EnvironmentFailed(f"{found[0]} is damaged: {error}") from None
 
 
