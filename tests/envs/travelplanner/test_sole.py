@@ -1,8 +1,7 @@
 import json
 
 import pytest
-from test_two_stage import PLAN, TASK, TRAVEL
-from travelkit import plan_text, small_tables
+from travelkit import PLAN, TASK, TRAVEL, plan_text, small_tables
 
 from memp.testing.chat import ScriptedChat
 from memp_bench.agents.react import play

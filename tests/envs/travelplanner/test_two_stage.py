@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from travelkit import plan_text, small_tables
+from travelkit import PLAN, TASK, TRAVEL, plan_text, small_tables
 
 from memp.errors import BudgetExceeded, EnvironmentFailed, ProviderDown, UnusableReply
 from memp.models.metered import Budget, Meter, Metered
@@ -9,64 +9,16 @@ from memp.render import approximate_tokens
 from memp.testing.chat import ScriptedChat
 from memp_bench.agents.episode import trajectory_of
 from memp_bench.agents.react import play
-from memp_bench.envs.base import Environment, Task
+from memp_bench.envs.base import Environment
 from memp_bench.envs.travelplanner.evaluator import Evaluator
 from memp_bench.envs.travelplanner.judging import NOT_DELIVERED, NOT_JUDGED
 from memp_bench.envs.travelplanner.planner import TOO_LONG, Planner
 from memp_bench.envs.travelplanner.prompts import PLANNER
 from memp_bench.envs.travelplanner.reading import ModelReader, RuleReader
 from memp_bench.envs.travelplanner.session import MASK, REPEATED
-from memp_bench.envs.travelplanner.tasks import TravelTask
 from memp_bench.envs.travelplanner.tools import Tools
 from memp_bench.envs.travelplanner.two_stage import TwoStage
 
-TASK = Task(id="train/1", family="medium/3")
-TRAVEL = TravelTask(
-    idx=1,
-    org="Arden",
-    dest="Birch",
-    days=3,
-    visiting_city_number=1,
-    date=("2022-03-01", "2022-03-02", "2022-03-03"),
-    people_number=2,
-    local_constraint={"house rule": "smoking", "cuisine": None, "room type": None, "transportation": None},
-    budget=1000,
-    query="Two people from Arden to Birch, March 1st to 3rd, 2022, smoking allowed, $1,000.",
-    level="medium",
-)
-HOME = "Oak, Room 1, Birch"
-PLAN = [
-    {
-        "days": 1,
-        "current_city": "from Arden to Birch",
-        "transportation": "Flight Number: F1000001, from Arden to Birch, Departure Time: 08:00, Arrival Time: 09:30",
-        "breakfast": "-",
-        "attraction": "-",
-        "lunch": "-",
-        "dinner": "-",
-        "accommodation": HOME,
-    },
-    {
-        "days": 2,
-        "current_city": "Birch",
-        "transportation": "-",
-        "breakfast": "Fern Bar, Birch",
-        "attraction": "Leaf Museum, Birch;",
-        "lunch": "Moss Grill, Birch",
-        "dinner": "Fern Bar, Birch",
-        "accommodation": HOME,
-    },
-    {
-        "days": 3,
-        "current_city": "from Birch to Arden",
-        "transportation": "Flight Number: F1000003, from Birch to Arden, Departure Time: 07:00, Arrival Time: 08:30",
-        "breakfast": "-",
-        "attraction": "-",
-        "lunch": "-",
-        "dinner": "-",
-        "accommodation": "-",
-    },
-]
 COLLECT = [
     "FlightSearch[Arden, Birch, 2022-03-01]",
     "NotebookWrite[flights]",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from memp_bench.envs.base import Task
 from memp_bench.envs.travelplanner.flights import Flights
 from memp_bench.envs.travelplanner.loading import load_tables
 from memp_bench.envs.travelplanner.table import Table
@@ -21,6 +22,7 @@ from memp_bench.envs.travelplanner.tables import (
     Places,
     Tables,
 )
+from memp_bench.envs.travelplanner.tasks import TravelTask
 
 FLIGHTS = (
     b"Flight Number,Price,DepTime,ArrTime,ActualElapsedTime,FlightDate,OriginCityName,DestCityName,Distance\n"
@@ -95,3 +97,53 @@ def plan_text(plan):
         ]
         days.append("\n".join([f"Day {number}:", *lines]))
     return "\n\n".join(days)
+
+
+TASK = Task(id="train/1", family="medium/3")
+TRAVEL = TravelTask(
+    idx=1,
+    org="Arden",
+    dest="Birch",
+    days=3,
+    visiting_city_number=1,
+    date=("2022-03-01", "2022-03-02", "2022-03-03"),
+    people_number=2,
+    local_constraint={"house rule": "smoking", "cuisine": None, "room type": None, "transportation": None},
+    budget=1000,
+    query="Two people from Arden to Birch, March 1st to 3rd, 2022, smoking allowed, $1,000.",
+    level="medium",
+)
+HOME = "Oak, Room 1, Birch"
+PLAN = [
+    {
+        "days": 1,
+        "current_city": "from Arden to Birch",
+        "transportation": "Flight Number: F1000001, from Arden to Birch, Departure Time: 08:00, Arrival Time: 09:30",
+        "breakfast": "-",
+        "attraction": "-",
+        "lunch": "-",
+        "dinner": "-",
+        "accommodation": HOME,
+    },
+    {
+        "days": 2,
+        "current_city": "Birch",
+        "transportation": "-",
+        "breakfast": "Fern Bar, Birch",
+        "attraction": "Leaf Museum, Birch;",
+        "lunch": "Moss Grill, Birch",
+        "dinner": "Fern Bar, Birch",
+        "accommodation": HOME,
+    },
+    {
+        "days": 3,
+        "current_city": "from Birch to Arden",
+        "transportation": "Flight Number: F1000003, from Birch to Arden, Departure Time: 07:00, Arrival Time: 08:30",
+        "breakfast": "-",
+        "attraction": "-",
+        "lunch": "-",
+        "dinner": "-",
+        "accommodation": "-",
+    },
+]
+"""A trip through the small world: it keeps every rule but one, a restaurant is visited twice."""
