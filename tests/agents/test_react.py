@@ -218,3 +218,20 @@ async def test_an_environment_may_read_replies_itself():
     episode = await run(Whole(1), Scripted("", "count"))
     assert [(step.action, step.error) for step in episode.steps] == [("", "agent"), ("count", None)]
     assert episode.success
+
+
+async def test_material_given_with_the_task_is_read_and_not_recorded_and_recall_reaches_the_environment():
+    class Given(Counter):
+        async def reset(self, task):
+            self.recalled = None
+            return (await super().reset(task)).model_copy(update={"given": "TABLES"})
+
+        def remember(self, recalled):
+            assert self.steps == 0
+            self.recalled = recalled
+
+    env, model = Given(1), Scripted(COUNT)
+    episode = await run(env, model, recalled="REMEMBER")
+    assert model.asked[0][0][1].content == "Task: count to 1\n\nTABLES\n\nObservation: You are at 0."
+    assert "TABLES" not in episode.model_dump_json()
+    assert env.recalled == "REMEMBER"
