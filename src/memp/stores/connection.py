@@ -42,6 +42,7 @@ class Connection:
         self.generation = 0
         """How often the file was opened: a fork closes it and the next use opens it again."""
         self._timeout = timeout
+        self._synchronous = ""
         self._lock = threading.RLock()
         self._closed = False
         with translated(self.path):
@@ -61,9 +62,17 @@ class Connection:
         """All or nothing; other writers wait."""
         with self._lock, translated(self.path):
             db = self._mine()
-            db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._synchronise(db, "FULL" if durable else "NORMAL")
             with _immediate(db):
                 yield db
+
+    @contextmanager
+    def logging(self) -> Iterator[sqlite3.Connection]:
+        """Write access for one statement, which is a transaction of its own and does not wait for the disk."""
+        with self._lock, translated(self.path):
+            db = self._mine()
+            self._synchronise(db, "NORMAL")
+            yield db
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -98,7 +107,13 @@ class Connection:
             self.generation += 1
         return self._db
 
+    def _synchronise(self, db: sqlite3.Connection, mode: str) -> None:
+        if self._synchronous != mode:
+            db.execute(f"PRAGMA synchronous = {mode}")
+            self._synchronous = mode
+
     def _connect(self) -> sqlite3.Connection:
+        self._synchronous = ""  # a new connection: it is set before the next write
         db = sqlite3.connect(self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
         try:
             self._enter_wal(db)

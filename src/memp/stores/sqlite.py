@@ -184,7 +184,7 @@ class SqliteStore:
 
     def log_recall(self, recall: Recall) -> None:
         """See `Store.log_recall`."""
-        with self._connection.transaction(durable=False) as db:
+        with self._connection.logging() as db:
             insert_recall(db, recall.namespace, LoggedRecall.of(recall))
 
     def recalls(self, namespace: str, id: str | None = None, limit: int = 50) -> Sequence[Recall]:

@@ -19,20 +19,15 @@ PROCEDURE = """
 """
 
 
-@lru_cache(maxsize=4096)
-def read_revision(body: str) -> Revision:
-    """The revision in its stored text. Texts that come again (whatever is recalled often) are read once."""
-    return Revision.model_validate_json(body)
-
-
+@lru_cache(maxsize=8192)
 def read_procedure(row: tuple[Any, ...]) -> Procedure:
-    """The procedure in a row of `PROCEDURE`."""
+    """The procedure in a row of `PROCEDURE`. Rows that come again (whatever is recalled often) are read once."""
     id, namespace, created_at, body, served, succeeded, success = row
     return Procedure(
         id=id,
         namespace=namespace,
         created_at=created_at,
-        revision=read_revision(body),
+        revision=Revision.model_validate_json(body),
         served=served,
         succeeded=succeeded,
         built_from_success=success,
