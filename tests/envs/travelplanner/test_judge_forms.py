@@ -11,7 +11,8 @@ from judgekit import judge, plan, task, world
 
 from memp.errors import MempError
 from memp_bench.envs.travelplanner.evaluator import Evaluator
-from memp_bench.envs.travelplanner.metrics import reward
+from memp_bench.envs.travelplanner.judging import reward
+from memp_bench.envs.travelplanner.metrics import by_constraint, summarise
 from memp_bench.envs.travelplanner.plans import problems, read_line, read_plans
 from memp_bench.envs.travelplanner.score import score
 
@@ -198,8 +199,6 @@ def test_metrics_add_up():
     wishes = {"local_constraint": {"house rule": "pets", "cuisine": ["Italian"], "room type": None}}
     made = [task(idx=1), task(idx=2), task(idx=3, **wishes), task(idx=4)]
     plans = [plan(), None, plan(), plan(lunch2="Nowhere, Alba")]
-    from memp_bench.envs.travelplanner.metrics import by_constraint, summarise
-
     verdicts = [Evaluator(world()).judge(one, of) for one, of in zip(made, plans, strict=True)]
     scores = summarise(made, verdicts)
     told = {name: (rate.passed, rate.total) for name, rate in dict(scores).items()}

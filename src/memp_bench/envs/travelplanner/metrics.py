@@ -82,12 +82,3 @@ def by_constraint(tasks: Sequence[TravelTask], verdicts: Sequence[Verdict]) -> d
 def _held(verdict: Verdict, name: str) -> bool:
     check = verdict.checks.get(name)
     return check is not None and check.passed is True
-
-
-def reward(task: TravelTask, verdict: Verdict) -> float:
-    """The share of what the task asks that the plan has, 0 to 1: 8 commonsense constraints, budget, local constraints.
-
-    Without a hard record the hard constraints count as broken; nothing delivered is 0.
-    """
-    asked = len(COMMONSENSE) + 1 + task.local_constraint.count
-    return min(1.0, sum(check.passed is True for check in verdict.checks.values()) / asked)

@@ -94,11 +94,10 @@ class Verdict(Record):
     @property
     def failures(self) -> dict[str, str]:
         """The broken constraints: official id -> message (of the budget, which has no official one, the sums)."""
-        return {
-            name: check.message or f"The plan costs ${self.cost:,.2f} of ${self.budget:,.2f}."
-            for name, check in self.checks.items()
-            if check.passed is False
-        }
+        over = "The plan costs more than the budget."
+        if self.cost is not None and self.budget is not None:
+            over = f"The plan costs ${self.cost:,.2f} of ${self.budget:,.2f}."
+        return {name: check.message or over for name, check in self.checks.items() if check.passed is False}
 
     @staticmethod
     def _broken(checks: Mapping[str, Check] | None) -> list[str]:
