@@ -9,6 +9,7 @@ from typing import Any, Literal
 import click
 
 from memp.cli.output import json_option, progress, reports_errors
+from memp.errors import MempError
 from memp_bench.cli.options import benchmark_argument, game_options, model_options
 
 
@@ -29,6 +30,25 @@ from memp_bench.cli.options import benchmark_argument, game_options, model_optio
     show_default=True,
     help="Whom to learn from.",
 )
+@click.option(
+    "--plans",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="travelplanner: also learn from the plans of this file (as for `memp score`); may be repeated.",
+)
+@click.option(
+    "--gold/--no-gold", default=True, show_default=True, help="travelplanner: learn from the annotators' plans."
+)
+@click.option(
+    "--keep-above",
+    type=click.FloatRange(0, 1),
+    default=0.8,
+    show_default=True,
+    help="travelplanner: of --plans, keep those with a larger reward (share of passed checks).",
+)
+@click.option(
+    "--all", "keep_all", is_flag=True, help="travelplanner: keep failed plans too, with what was wrong with them."
+)
 @game_options
 @click.option("--build", default="proceduralization", show_default=True, help="trajectory, script, proceduralization.")
 @click.option("--update", default="vanilla", show_default=True, help="vanilla, validation, adjustment.")
@@ -41,8 +61,9 @@ from memp_bench.cli.options import benchmark_argument, game_options, model_optio
 def learn(benchmark: str, file: Path, as_json: bool, **options: Any) -> None:
     """Build a memory from expert trajectories of a train split.
 
-    The expert is the game's planner, or ALFWorld's hand-coded one, which searches as a player would. Repeating
-    the command after an interruption goes on where it stopped.
+    The expert is the game's planner, or ALFWorld's hand-coded one, which searches as a player would. For
+    travelplanner it is the annotators, and --plans adds what others planned. Repeating the command after an
+    interruption goes on where it stopped.
     """
     report = asyncio.run(_learn(benchmark, file, as_json=as_json, **options))
     if as_json:
@@ -70,6 +91,10 @@ async def _learn(
     engine: Literal["fast", "stock"],
     workers: int,
     cache: Path | None,
+    plans: tuple[Path, ...],
+    gold: bool,
+    keep_above: float,
+    keep_all: bool,
     build: str,
     update: str,
     facts: bool,
@@ -86,8 +111,11 @@ async def _learn(
     from memp.models.metered import Budget, Meter
     from memp_bench.benchmarks import benchmark
     from memp_bench.cli import parts
+    from memp_bench.envs.travelplanner.benchmark import TravelPlanner
+    from memp_bench.envs.travelplanner.memories import learnable
     from memp_bench.studies.config import RunConfig
     from memp_bench.studies.learn import learn as learn_from
+    from memp_bench.studies.learn import remember
 
     config = RunConfig.parse(
         {
@@ -105,6 +133,8 @@ async def _learn(
         }
     )
     started = time.monotonic()
+    if plans and name != "travelplanner":
+        raise MempError(f"--plans is for travelplanner; {name} is learned from its expert")
     parts.check_names(config)
     meter = Meter(Budget(calls=max_calls, tokens=max_total_tokens, cost=max_cost))
     remote = {"max_concurrency": concurrency, "price": price, "timeout": timeout}
@@ -113,8 +143,14 @@ async def _learn(
     try:
         tasks = house.tasks(config.split, games=games, seed=seed)
         async with parts.memory_of(config, file, writer, meter) as memory:
-            with progress(f"learning {name} {config.split}", len(tasks), quiet=as_json) as advance:
-                receipts, skipped = await learn_from(memory, house, tasks, expert=expert, on_task=advance)
+            if isinstance(house, TravelPlanner):
+                above = None if keep_all else keep_above
+                own = config.builder == "rules"  # otherwise the model that reads the new tasks reads these too
+                found, skipped = learnable(house, tasks, plans, gold=gold, above=above, facts=own)
+                receipts = await remember(memory, found)
+            else:
+                with progress(f"learning {name} {config.split}", len(tasks), quiet=as_json) as advance:
+                    receipts, skipped = await learn_from(memory, house, tasks, expert=expert, on_task=advance)
             stats = memory.stats()
     finally:
         await house.close()

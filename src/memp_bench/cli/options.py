@@ -20,17 +20,23 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
     return apply
 
 
-benchmark_argument = click.argument("benchmark", metavar="alfworld|household")
+benchmark_argument = click.argument("benchmark", metavar="alfworld|household|travelplanner")
 
 game_options = together(
     click.option(
-        "--split", help="alfworld: train, valid_seen (dev), valid_unseen (test); household: train, seen, unseen."
+        "--split",
+        help="alfworld: train, valid_seen (dev), valid_unseen (test); household: train, seen, unseen; "
+        "travelplanner: train, validation.",
     ),
     click.option(
         "--games", type=click.IntRange(1), help="A seeded sample of so many games; default: all of the split."
     ),
     click.option("--seed", type=int, default=0, show_default=True, help="Of the sample and of simulated backbones."),
-    click.option("--data", type=click.Path(path_type=Path), help="ALFWorld's games: a folder or the packed archive."),
+    click.option(
+        "--data",
+        type=click.Path(path_type=Path),
+        help="ALFWorld's games (a folder or the packed archive), or TravelPlanner's tables.",
+    ),
     click.option(
         "--engine",
         type=click.Choice(["fast", "stock"]),
@@ -40,6 +46,11 @@ game_options = together(
     ),
     click.option("--workers", type=click.IntRange(1), default=8, show_default=True, help="Games played at once."),
     click.option("--cache", type=click.Path(path_type=Path), help="Folder for generated and unpacked games."),
+)
+
+travel_options = together(
+    click.option("--mode", help="travelplanner: two-stage (tools, then a planner; the default) or sole-planning."),
+    click.option("--strategy", help="travelplanner, sole-planning: direct (the default), cot or react."),
 )
 
 policy_options = together(

@@ -1,5 +1,6 @@
 """Models and memories as the commands' options describe them."""
 
+import math
 import sqlite3
 from collections.abc import Callable
 from datetime import datetime
@@ -18,6 +19,37 @@ from memp.update import update_policy
 from memp.update.discard import Discard
 from memp_bench.agents.registry import backbone, check
 from memp_bench.studies.config import RunConfig
+
+SUCCESS_AT = {"travelplanner": math.nextafter(0.8, 1.0)}
+"""Reward from which a memory takes a trajectory for a success, where that is not 1. The paper: above 0.8."""
+
+
+def may_learn(benchmark: str, split: str) -> bool:
+    """Whether a memory may change while it is measured on that split.
+
+    TravelPlanner's authors forbid it on validation: verdicts may be learned from on train alone.
+    """
+    return benchmark != "travelplanner" or split == "train"
+
+
+def benchmark_options(benchmark: str, **options: str | None) -> dict[str, str] | None:
+    """The benchmark's own settings with their defaults; None where it has none.
+
+    Raises:
+        MempError: it has none, but one was given.
+        UnknownName: there is no such mode or strategy.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if benchmark == "travelplanner":
+        from memp_bench.envs.travelplanner.benchmark import check_mode, check_strategy
+
+        made = {"mode": "two-stage", "strategy": "direct"} | given
+        check_mode(made["mode"])
+        check_strategy(made["strategy"])
+        return made
+    if given:
+        raise MempError(f"--{next(iter(given))} is for travelplanner, not for {benchmark}")
+    return None
 
 
 def agent_model(config: RunConfig, **remote: Any) -> ChatModel:
@@ -79,7 +111,7 @@ def memory_of(
         max_tokens=config.max_tokens,
         discard=Discard() if config.discard else None,
         seed=config.seed,
-        success_at=1.0,
+        success_at=SUCCESS_AT.get(config.benchmark, 1.0),
         meter=meter,
         clock=clock,
     )

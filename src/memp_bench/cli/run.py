@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from memp.cli.output import json_option, progress, reports_errors, table
-from memp_bench.cli.options import benchmark_argument, game_options, model_options, policy_options
+from memp_bench.cli.options import benchmark_argument, game_options, model_options, policy_options, travel_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 @click.option("--max-steps", type=click.IntRange(1), default=30, show_default=True, help="Turns a game may take.")
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="Of the agent.")
 @game_options
+@travel_options
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; default: runs/<what it is>.")
 @model_options
 @json_option
@@ -76,6 +77,10 @@ def show(summary: "Summary") -> None:
     overall = [("all", summary.games, 100 * (summary.success_rate or 0.0), summary.mean_steps or 0.0)]
     title = f"{summary.benchmark} {summary.split}, {summary.model}, memory {summary.memory}{label}"
     table(title, ["family", "games", "success %", "steps"], [*families, *overall] if summary.games else [])
+    if summary.metrics:
+        click.echo(", ".join(f"{label} {100 * value:.1f} %" for label, value in summary.metrics.items()))
+    for what, count in summary.counts.items():
+        click.echo(f"{what.replace('_', ' ')}: {count}")
     changes = summary.receipt
     if changes.updates:
         click.echo(
@@ -116,27 +121,37 @@ async def _run(
     freeze: bool,
     every: int,
     recall_tokens: int,
+    mode: str | None,
+    strategy: str | None,
     **config_options: Any,
 ) -> "Summary":
-    from memp.models.metered import Budget
+    from memp.models.metered import Budget, Metered
     from memp_bench.benchmarks import benchmark
     from memp_bench.cli import parts
+    from memp_bench.envs.base import PlansWithModel
     from memp_bench.studies.config import RunConfig
     from memp_bench.studies.ledger import Ledger
     from memp_bench.studies.stream import Stream
 
     source = None if memory_file in ("none", "new") else parts.existing(Path(memory_file))
+    split = parts.default_split(name, split, training=False)
+    learns = memory_file != "none" and not freeze
+    if learns and not parts.may_learn(name, split):
+        learns = False
+        click.secho(f"{name} {split} is for measuring only: the memory is read and does not change", err=True)
+    own = parts.benchmark_options(name, mode=mode, strategy=strategy)
     config = RunConfig.parse(
         {
             "benchmark": name,
-            "split": parts.default_split(name, split, training=False),
+            "split": split,
             "games": games,
             "seed": seed,
             "builder": parts.default_builder(builder, config_options["model"]),
             "memory": memory_file != "none",
             "source": _digest(source) if source else None,
-            "every": None if freeze or memory_file == "none" else every,
+            "every": every if learns else None,
             "max_tokens": recall_tokens,
+            "options": own,
             **config_options,
         }
     )
@@ -144,13 +159,24 @@ async def _run(
     remote = {"max_concurrency": concurrency, "price": price, "timeout": timeout}
     agent = parts.agent_model(config, **remote)
     writer = parts.builder_model(config, agent, **remote) if config.memory else None
-    house = benchmark(name, data=data, engine=engine, workers=workers, cache=cache)
+    way = own or {"mode": "two-stage", "strategy": "direct"}
+    house = benchmark(
+        name,
+        data=data,
+        engine=engine,
+        workers=workers,
+        cache=cache,
+        mode=way["mode"],
+        strategy=way["strategy"],
+    )
     memory = None
     try:
         tasks = in_stream_order(house.tasks(config.split, games=games, seed=seed), seed)
         folder = out or Path("runs") / _slug(config)
         config.claim(folder)  # the first thing that is written: whatever was wrong with the command is known by now
         meter = Ledger(folder / "usage.jsonl", Budget(calls=max_calls, tokens=max_total_tokens, cost=max_cost))
+        if isinstance(house, PlansWithModel):
+            house.plan_with(Metered(agent, meter))
         if config.memory:
             parts.start_from(source, folder / "memory.db")
             memory = parts.memory_of(config, folder / "memory.db", writer, meter)

@@ -5,6 +5,7 @@ from typing import Protocol, runtime_checkable
 
 from pydantic import Field
 
+from memp.models.base import ChatModel
 from memp.records import Record, Usage
 
 
@@ -122,3 +123,19 @@ class Benchmark(Protocol):
 
     async def close(self) -> None:
         """Stop workers and free what they held."""
+
+
+@runtime_checkable
+class Measures(Protocol):
+    """A benchmark with metrics of its own beside the success rate."""
+
+    def measure(self, products: Mapping[str, str]) -> Mapping[str, float]:
+        """The metrics, 0 to 1 each, over episodes given as task id -> what was made (see `Observation.product`)."""
+
+
+@runtime_checkable
+class PlansWithModel(Protocol):
+    """A benchmark whose environments ask a model of their own, beside the agent."""
+
+    def plan_with(self, planner: ChatModel) -> None:
+        """Have `planner` answer in environments made from now on."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import Field
@@ -39,6 +40,8 @@ class RunConfig(Record):
     """Budget of the recalled text."""
     max_steps: int = Field(30, ge=1)
     temperature: float | None = Field(1.0, ge=0, allow_inf_nan=False)
+    options: Mapping[str, str] | None = None
+    """Settings of the benchmark's own (mode, strategy), where it has any."""
 
     @property
     def digest(self) -> str:

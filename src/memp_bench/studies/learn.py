@@ -64,10 +64,30 @@ async def learn(
                     skipped.append(played)
                 elif played is not None:
                     await memory.record(played)
-        receipts.append(await memory.update())
-        if waiting := [item for item in receipts[-1].skipped if left(item.reason)]:
-            raise Interrupted(
-                f"{len(waiting)} trajectories could not be learned from: {waiting[0].reason}. Nothing is lost; repeat "
-                "the command to go on"
-            )
+        receipts.append(await _update(memory))
     return receipts, skipped
+
+
+async def remember(memory: AsyncProceduralMemory, trajectories: Sequence[Trajectory]) -> list[Receipt]:
+    """Record trajectories that are there already, and build procedures from them; what is known is left alone.
+
+    Raises:
+        Interrupted: as `learn`.
+    """
+    receipts = []
+    for start in range(0, len(trajectories), CHUNK):
+        for trajectory in trajectories[start : start + CHUNK]:
+            if memory.store.trajectory(memory.namespace, trajectory.id) is None:
+                await memory.record(trajectory)
+        receipts.append(await _update(memory))
+    return receipts
+
+
+async def _update(memory: AsyncProceduralMemory) -> Receipt:
+    receipt = await memory.update()
+    if waiting := [item for item in receipt.skipped if left(item.reason)]:
+        raise Interrupted(
+            f"{len(waiting)} trajectories could not be learned from: {waiting[0].reason}. Nothing is lost; repeat "
+            "the command to go on"
+        )
+    return receipt

@@ -5,7 +5,7 @@ import hashlib
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from memp.recall import Recall
 from memp.records import Receipt, Skipped
 from memp_bench.agents.episode import Episode, EpisodeFile, trajectory_of
 from memp_bench.agents.react import play
-from memp_bench.envs.base import Benchmark, Task
+from memp_bench.envs.base import Benchmark, Measures, Task
 from memp_bench.studies.config import RunConfig
 from memp_bench.studies.journal import Group, Journal, left, merged, only_one
 from memp_bench.studies.summary import Changes, Summary, summarise
@@ -229,6 +229,11 @@ class Stream:
 
     # -- result ------------------------------------------------------------------------------------
 
+    def _metrics(self, episodes: Sequence[Episode]) -> Mapping[str, float]:
+        if not isinstance(self._benchmark, Measures):
+            return {}
+        return self._benchmark.measure({e.task_id: e.product for e in episodes if e.counted})
+
     def _summary(self, groups: Sequence[Sequence[Episode]], wall_s: float) -> Summary:
         config = self.config
         episodes = [episode for group in groups for episode in group]
@@ -242,6 +247,7 @@ class Stream:
                 "seed": config.seed,
                 "memory": f"{config.build}/{config.retrieve}/{config.update}" if config.memory else "none",
                 **summarise(episodes),
+                "metrics": self._metrics(episodes),
                 "curve": [value for value in curves if value is not None],
                 "usage": self._meter.usage,
                 "receipt": _changes(self._journal.read().values()),

@@ -1,5 +1,6 @@
 """What a run gave, in one record: the machine-readable answer of `memp run`."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
@@ -46,6 +47,10 @@ class Summary(Record):
     by_family: Mapping[str, Family]
     curve: Sequence[float]
     """Success rate of each group of tasks, in order."""
+    metrics: Mapping[str, float] = {}
+    """The benchmark's own metrics, 0 to 1, where it has any."""
+    counts: Mapping[str, int] = {}
+    """What the environments counted in counted games, summed up (`unknown_legs`)."""
     usage: Mapping[str, Usage]
     receipt: Changes
     failed: Sequence[Skipped] = ()
@@ -70,6 +75,7 @@ def summarise(episodes: Sequence[Episode]) -> dict[str, object]:
         "mean_steps": fmean(len(e.steps) for e in counted) if counted else None,
         "mean_tokens": fmean(sum(u.tokens for u in e.usage.values()) for e in counted) if counted else None,
         "by_family": by_family,
+        "counts": dict(sum((Counter(episode.counts) for episode in counted), Counter())),
     }
 
 

@@ -1,5 +1,6 @@
 """TravelPlanner as a benchmark: `TravelPlanner(data, planner=model)`."""
 
+import json
 import os
 import random
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from memp_bench.envs.base import Environment, Task
 from memp_bench.envs.travelplanner import prompts
 from memp_bench.envs.travelplanner.evaluator import Evaluator
 from memp_bench.envs.travelplanner.loading import find_data, load_tables
+from memp_bench.envs.travelplanner.metrics import METRICS, summarise
 from memp_bench.envs.travelplanner.planner import Planner
 from memp_bench.envs.travelplanner.reading import ModelReader, PlanReader, RuleReader
 from memp_bench.envs.travelplanner.sole import STRATEGIES, SolePlanning, Strategy
@@ -154,6 +156,14 @@ class TravelPlanner:
                 f"there is no task {task.id!r} in {self.folder}; tasks are named like validation/17"
             )
         return found
+
+    def measure(self, products: Mapping[str, str]) -> Mapping[str, float]:
+        """The six metrics over the tasks that were played: task id -> plan as JSON, empty where none was delivered."""
+        tasks = [self._tasks[id] for id in products]
+        plans = (json.loads(product) if product else None for product in products.values())
+        verdicts = [self.evaluator.judge(task, plan) for task, plan in zip(tasks, plans, strict=True)]
+        scores = summarise(tasks, verdicts)
+        return {name: getattr(scores, name).value for name in METRICS}
 
     def environment(self) -> Environment:
         """A new environment.

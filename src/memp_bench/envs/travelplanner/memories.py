@@ -1,7 +1,6 @@
 """Trajectories to learn from: the annotators' plans and files of other plans, with what the evaluator says of them.
 
-    gold = gold_trajectories(bench)                       # 45, all with reward 1
-    kept, skipped = plan_trajectories(bench, read_plans(path), source="gpt4", above=0.8)
+    kept, skipped = learnable(bench, bench.tasks("train"), [Path("gpt4.jsonl.gz")], above=0.8)
 
 Train only: the benchmark's authors let nobody learn from verdicts on validation.
 """
@@ -9,16 +8,18 @@ Train only: the benchmark's authors let nobody learn from verdicts on validation
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from re import compile as pattern
 from typing import Any, Final
 
 from memp.errors import MempError, RecordError
 from memp.records import Skipped, Step, Trajectory
+from memp_bench.envs.base import Task
 from memp_bench.envs.travelplanner.benchmark import TravelPlanner
 from memp_bench.envs.travelplanner.evaluator import Evaluator
 from memp_bench.envs.travelplanner.judging import feedback, reward
 from memp_bench.envs.travelplanner.plan_text import FIELDS, Day, checked, literal
-from memp_bench.envs.travelplanner.plans import Submission
+from memp_bench.envs.travelplanner.plans import Submission, read_plans
 from memp_bench.envs.travelplanner.tasks import TravelTask
 from memp_bench.envs.travelplanner.verdict import COMMONSENSE, HARD, Verdict
 
@@ -34,20 +35,52 @@ HAND_IN: Final = "Hand in the plan"
 _DAY = pattern(r"\bin day (\d+)\b")
 
 
-def gold_trajectories(bench: TravelPlanner, *, facts: bool = True) -> Iterator[Trajectory]:
-    """The annotators' plans, in the order of the tasks. `facts` as in `trajectory_of_plan`.
+def learnable(
+    bench: TravelPlanner,
+    tasks: Sequence[Task],
+    files: Sequence[Path] = (),
+    *,
+    gold: bool = True,
+    above: float | None = KEPT_ABOVE,
+    facts: bool = True,
+) -> tuple[list[Trajectory], list[Skipped]]:
+    """What can be learned from for `tasks`: the gold plans first, then the plans of the files; and what was left out.
+
+    Raises:
+        MempError: the tasks are not of the train split, a file cannot be read, or it has no plan for a train task.
+        EnvironmentFailed: the data is missing or damaged.
+    """
+    if strangers := [task.id for task in tasks if not task.id.startswith(f"{SPLIT}/")]:
+        raise MempError(
+            f"{strangers[0]} may not be learned from: the authors of TravelPlanner allow it on {SPLIT} only; "
+            f"leave --split away or give --split {SPLIT}"
+        )
+    if not gold and not files:
+        raise MempError("there is nothing to learn from: name a file of plans, or take the gold plans")
+    kept = list(gold_trajectories(bench, tasks, facts=facts)) if gold else []
+    skipped: list[Skipped] = []
+    for file in files:
+        source = file.name.removesuffix(".gz").removesuffix(".jsonl")
+        plans, left = plan_trajectories(bench, tasks, read_plans(file), source=source, above=above, facts=facts)
+        kept += plans
+        skipped += left
+    return kept, skipped
+
+
+def gold_trajectories(bench: TravelPlanner, tasks: Sequence[Task], *, facts: bool = True) -> Iterator[Trajectory]:
+    """The annotators' plans of `tasks`, in their order. `facts` as in `trajectory_of_plan`.
 
     Raises:
         EnvironmentFailed: the data is missing or damaged.
     """
-    for task in bench.tasks(SPLIT):
-        travel = bench.travel_task(task)
+    for travel in map(bench.travel_task, tasks):
         if travel.gold_plan:
             yield trajectory_of_plan(bench, travel, travel.gold_plan, agent="expert:annotator", facts=facts)
 
 
 def plan_trajectories(
     bench: TravelPlanner,
+    tasks: Sequence[Task],
     submissions: Sequence[Submission],
     *,
     source: str,
@@ -56,39 +89,49 @@ def plan_trajectories(
 ) -> tuple[list[Trajectory], list[Skipped]]:
     """The plans of a file as trajectories, and what was left out and why.
 
-    A line is for the train task with its query, else with its `idx`; several lines may be for one task. `above` keeps
-    plans with a larger reward; None keeps all.
+    A line is for the one of `tasks` with its query, else with its `idx`; several lines may be for one task. `above`
+    keeps plans with a larger reward; None keeps all.
 
     Raises:
         MempError: no line is for a train task.
         EnvironmentFailed: the data is missing or damaged.
     """
-    travels = [bench.travel_task(task) for task in bench.tasks(SPLIT)]
-    by_query = {_words(travel.query): travel for travel in travels}
-    by_idx = {travel.idx: travel for travel in travels}
+    chosen = {task.id for task in tasks}
+    train = {task.id: bench.travel_task(task) for task in bench.tasks(SPLIT)}
+    by_query = {_words(travel.query): id for id, travel in train.items()}
+    by_idx = {travel.idx: id for id, travel in train.items()}
     kept: list[Trajectory] = []
     skipped: list[Skipped] = []
     strangers = 0
     for item in submissions:
         name = f"{source}, line {item.line}"
-        travel = by_query.get(_words(item.query)) if item.query else by_idx.get(item.idx or 0)
-        if travel is None:
+        id = by_query.get(_words(item.query)) if item.query else by_idx.get(item.idx or 0)
+        if id is None:
             strangers += 1
             why = item.problem or "its query and idx are of no train task, and only those may be learned from"
             skipped.append(Skipped(subject=name, reason=why))
-            continue
-        try:
-            made = trajectory_of_plan(bench, travel, item.plan, agent=source, facts=facts)
-        except RecordError as error:
-            skipped.append(Skipped(subject=name, reason=item.problem or str(error)))
-            continue
-        if above is not None and made.reward <= above:
-            skipped.append(Skipped(subject=name, reason=f"its reward is not above {above:g}: it is {made.reward:.2f}"))
-        else:
-            kept.append(made)
+        elif id in chosen:
+            made = _learned(bench, train[id], item, source=source, above=above, facts=facts)
+            if isinstance(made, str):
+                skipped.append(Skipped(subject=name, reason=made))
+            else:
+                kept.append(made)
     if strangers == len(submissions):
         raise MempError(f"{source} has no plan for a task of {SPLIT}; verdicts on other splits may not be learned from")
     return kept, skipped
+
+
+def _learned(
+    bench: TravelPlanner, travel: TravelTask, item: Submission, *, source: str, above: float | None, facts: bool
+) -> Trajectory | str:
+    """The plan of a line as a trajectory, or why it is none or is not kept."""
+    try:
+        made = trajectory_of_plan(bench, travel, item.plan, agent=source, facts=facts)
+    except RecordError as error:
+        return item.problem or str(error)
+    if above is not None and made.reward <= above:
+        return f"its reward is not above {above:g}: it is {made.reward:.2f}"
+    return made
 
 
 def trajectory_of_plan(
