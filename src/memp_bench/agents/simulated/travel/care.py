@@ -79,7 +79,7 @@ HABITS: Mapping[str, Habits] = MappingProxyType(
 
 
 def forgotten(recalled: str, habits: Habits, seed: str) -> frozenset[str]:
-    """The rules that are forgotten in one plan. What is recalled moves the chances; the draws depend on `seed`."""
+    """The rules forgotten in one plan. What is recalled moves the chances; the draws depend on `seed`."""
     warned = Counter(
         rule for line in set(warnings(recalled)) for rule, words in _WARNINGS.items() if words.search(line)
     )
