@@ -33,6 +33,8 @@ def test_real_splits_have_the_benchmark_sizes(split, count, asked):
 def test_unknown_splits_and_damaged_files_are_named(tmp_path):
     with pytest.raises(UnknownName, match=r"unknown split 'validaton'. Did you mean validation"):
         load_tasks(tmp_path, "validaton")
+    with pytest.raises(EnvironmentFailed, match="test split cannot be scored here"):
+        load_tasks(tmp_path, "test")
     with pytest.raises(EnvironmentFailed, match=r"neither train.jsonl.gz nor train.csv"):
         load_tasks(tmp_path, "train")
     for wrong in (b"no gzip", gzip.compress(b"{"), gzip.compress(b'{"org": "A"}'), gzip.compress(b"[1]")):

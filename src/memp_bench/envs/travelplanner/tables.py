@@ -35,7 +35,7 @@ _PARENTHESIS = pattern(r"^(.*?)\([^)]*\)")
 
 def before_parenthesis(text: str) -> str:
     """The text before the first `(...)`, else all of it: `Dallas(Texas)` is `Dallas`. A blank before it is kept."""
-    found = _PARENTHESIS.search(text)
+    found = _PARENTHESIS.match(text)
     return found[1] if found else text
 
 

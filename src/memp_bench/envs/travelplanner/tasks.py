@@ -73,9 +73,11 @@ def load_tasks(folder: Path, split: str) -> list[TravelTask]:
     Reads `SPLIT.jsonl.gz` (packed), or `SPLIT.csv` of the original data set (also in `dataset/` or `data/`).
 
     Raises:
-        UnknownName: no such split, or one that cannot be scored here.
-        EnvironmentFailed: the file is missing or damaged.
+        UnknownName: no such split.
+        EnvironmentFailed: the file is missing or damaged, or the split cannot be scored here.
     """
+    if split == "test":
+        raise EnvironmentFailed("the test split cannot be scored here: its constraints are not public. Use validation")
     if split not in SPLITS:
         raise UnknownName("split", split, SPLITS)
     packed = folder / f"{split}.jsonl.gz"

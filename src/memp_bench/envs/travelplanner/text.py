@@ -11,7 +11,7 @@ from memp_bench.envs.travelplanner.tables import before_parenthesis
 __all__ = ["before_parenthesis", "from_to", "mode", "name_city", "pieces", "present"]
 
 _FROM_TO = pattern(r"from\s+(.+?)\s+to\s+([^,]+)")
-_NAME_CITY = pattern(r"(.*?),\s*([^,]+)$")
+_TO = pattern(r"\sto\s")
 
 
 def present(day: Any, field: str) -> bool:
@@ -24,17 +24,24 @@ def from_to(text: str) -> tuple[str, str] | tuple[None, None]:
 
     `from A to B to C, x` gives A and `B to C`. `From A to B` has no match.
     """
+    if _TO.search(text) is None:  # spares long texts without it a long search
+        return None, None
     found = _FROM_TO.search(text)
     return (found[1], found[2]) if found else (None, None)
 
 
 def name_city(text: str) -> tuple[str, str]:
-    """Name and city of `Name, City`; the city is what follows the last comma, up to a parenthesis.
+    """Name and city of `Name, City`: the city is what follows the last comma, up to a parenthesis.
 
-    Whatever else follows the city stays with it. Without a comma both are `-`.
+    Whatever else follows the city stays with it; of several lines the last one's name counts. Without a comma, or
+    without anything behind it, both are `-`.
     """
-    found = _NAME_CITY.search(text) if not isinstance(text, str) or "," in text else None
-    return (found[1].strip(), before_parenthesis(found[2].strip()).strip()) if found else ("-", "-")
+    if not isinstance(text, str):
+        raise TypeError(f"expected string or bytes-like object, got {type(text).__name__!r}")
+    name, _, city = text.rpartition(",")
+    if not city or len(city) == len(text):
+        return "-", "-"
+    return name.rpartition("\n")[2].strip(), before_parenthesis(city.strip()).strip()
 
 
 def mode(text: str) -> str | None:
