@@ -155,6 +155,9 @@ def test_on_other_days_letters_are_looked_for():
     assert check(CITY, plan(accommodation2="XYZ")) == "The accommodation in day 2 is invalid city choice."
     assert check(CITY, plan(transportation2="Taxi")) == "The transportation in day 2 is invalid city choice."  # quirk
     assert check(CITY, plan(transportation2="Taxi"), mode="strict") is None
+    assert check(CITY, plan(transportation2="Taxi, from Alba to Alba"), mode="strict") is None
+    assert check(CITY, plan(transportation2="Taxi, from Alba to Home"), mode="strict") is not None
+    assert check(CITY, plan(transportation1="Taxi, from Alba to Alba"), mode="strict") is not None
     assert check(CITY, plan(transportation2="A lab")) is None  # quirk: all letters of Alba
 
 

@@ -178,8 +178,8 @@ def within_current_city(task: TravelTask, plan: Plan, tables: Tables) -> Check:
     and transportation within a city need not name it."""
     for day in read_days(task, plan):
         wrong = f"in day {day.number} is invalid city choice."
-        origin, destination = day.leg
-        if day.transportation and (origin or destination != day.city) and [origin, destination] != day.cities:
+        allowed = {(day.origin, day.city), (day.origin or day.city, day.city)}
+        if day.transportation and day.leg not in allowed:
             return failed(f"The transportation {wrong}")
         for meal, text in day.meals.items():
             if not is_in(text, day.cities, tables):
