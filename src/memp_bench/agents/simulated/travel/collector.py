@@ -15,8 +15,8 @@ _SEARCHES: Final = frozenset(
     ("FlightSearch", "GoogleDistanceMatrix", "AccommodationSearch", "RestaurantSearch", "AttractionSearch")
 )
 _FOUND: Final = "found"
-_ENOUGH: Final = 29
-"""After so many turns the plan is written from what there is."""
+_ENOUGH: Final = 27
+"""After so many turns the plan is written from what there is: a slip or two still leave time for that."""
 _TRIES: Final = 3
 """So many cities are tried for each stop."""
 
@@ -44,15 +44,15 @@ def rounds(messages: Sequence[Message]) -> list[Round]:
 
 def next_call(trip: Trip, query: str, done: Sequence[Round], *, recalled: str, seed: str, mixes: bool) -> str:
     """The next action. Results that are masked by now count as found if they were written down."""
+    ends = f"Planner[{' '.join(query.split())}]"
+    if len(done) >= _ENOUGH:
+        return ends
     last = done[-1] if done else Round("", "")
     tool, _, argument = last.action.removesuffix("]").partition("[")
     if tool in _SEARCHES and not _NOTHING.match(last.seen):
         return f"NotebookWrite[{tool.removesuffix('Search')} {argument}]"
     if tool == "NotebookWrite" and last.seen.startswith("Invalid Action"):  # the result is still there
         return f"NotebookWrite[{argument}]"
-    ends = f"Planner[{' '.join(query.split())}]"
-    if len(done) >= _ENOUGH:
-        return ends
     outcomes = _outcomes(done)
     calls = _calls(trip, recalled=recalled, seed=seed, mixes=mixes)
     try:
