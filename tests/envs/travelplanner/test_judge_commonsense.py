@@ -68,6 +68,13 @@ def test_route_of_three_days_may_lead_anywhere():
     assert check(ROUTE, borea, mode="strict") == "Borea is not in Alba."
 
 
+def test_strictly_a_destination_city_is_not_a_state_of_the_same_name():
+    tables = world()
+    tables.cities.states["Borea"] = "Alba"  # as Seattle is in Washington
+    borea = plan(current_city1="from Home to Borea", current_city2="Borea", current_city3="from Borea to Home")
+    assert check(ROUTE, borea, mode="strict", tables=tables) == "Borea is not in Alba."
+
+
 def test_route_of_longer_trips_stays_in_the_state():
     five = plan()
     five[1:2] = [five[1]] * 3
