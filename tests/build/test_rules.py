@@ -269,3 +269,16 @@ def test_a_procedure_without_a_script_gets_one_that_points_to_its_example():
     new = adjust_by_rule(Content(task="x 1", trajectory_id="t"), trajectory(task="y", actions=("fly",), reward=0.0))
     assert new.steps == ("follow the example below",)
     assert new.pitfalls == ('In "y", following this did not succeed in 1 steps',)
+
+
+def test_a_script_of_what_was_not_all_right_warns_with_the_judges_words():
+    steps = (Step(action="write day 1", feedback="day 1: no lunch"), Step(action="hand in"))
+    judged = Trajectory(task="Plan a trip.", steps=steps, reward=0.7, feedback="Budget: too high\n\nRoom: wrong type")
+
+    assert script_by_rule(judged).pitfalls == (
+        "Done so, the judge said: Budget: too high",
+        "Done so, the judge said: Room: wrong type",
+    )
+    by_step = judged.model_copy(update={"feedback": ""})
+    assert script_by_rule(by_step).pitfalls == ("Done so, the judge said: day 1: no lunch",)
+    assert script_by_rule(judged.model_copy(update={"reward": 1.0})).pitfalls == ()

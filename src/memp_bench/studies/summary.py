@@ -64,6 +64,9 @@ def summarise(episodes: Sequence[Episode]) -> dict[str, object]:
     counted = [episode for episode in episodes if episode.counted]
     families = sorted({episode.family for episode in counted})
     by_family = {}
+    counts: Counter[str] = Counter()
+    for episode in counted:
+        counts.update(episode.counts)  # a sum of counters would leave out what is 0
     for family in families:
         members = [episode for episode in counted if episode.family == family]
         by_family[family] = Family(
@@ -75,7 +78,7 @@ def summarise(episodes: Sequence[Episode]) -> dict[str, object]:
         "mean_steps": fmean(len(e.steps) for e in counted) if counted else None,
         "mean_tokens": fmean(sum(u.tokens for u in e.usage.values()) for e in counted) if counted else None,
         "by_family": by_family,
-        "counts": dict(sum((Counter(episode.counts) for episode in counted), Counter())),
+        "counts": dict(counts),
     }
 
 
