@@ -182,7 +182,17 @@ async def _run(
             memory = parts.memory_of(config, folder / "memory.db", writer, meter)
         with progress(f"{name} {config.split}", len(tasks), quiet=as_json) as advance:
             tally = _Tally(advance)
-            stream = Stream(config, house, agent, memory, folder, meter=meter, workers=workers, on_episode=tally.add)
+            stream = Stream(
+                config,
+                house,
+                agent,
+                memory,
+                folder,
+                meter=meter,
+                workers=workers,
+                on_episode=tally.add,
+                record=parts.may_learn(name, split),
+            )
             summary = await stream.run(tasks)
     finally:
         await house.close()

@@ -42,7 +42,8 @@ class Stream:
 
     Once a group of tasks has been played its games are never played again, so the memory they were played with is
     the one they are learned into. `meter` counts everything the run uses; the summary's `usage` is its reading, so
-    for a run that may be resumed give a `Ledger`.
+    for a run that may be resumed give a `Ledger`. `record` False keeps the episodes out of the memory: for splits
+    whose verdicts nobody may learn from, now or later.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Stream:
         meter: Meter,
         workers: int = 2,
         on_episode: Progress | None = None,
+        record: bool = True,
     ) -> None:
         self.config = config
         self.out = out
@@ -65,6 +67,7 @@ class Stream:
         self._meter = meter
         self._workers = asyncio.Semaphore(workers)
         self._on_episode = on_episode
+        self._record = record
         self._journal = Journal(out / "groups.jsonl")
 
     async def run(self, tasks: Sequence[Task]) -> Summary:
@@ -193,7 +196,7 @@ class Stream:
 
         `before` is the memory's newest receipt from before the first try.
         """
-        if self._memory is None:
+        if self._memory is None or not self._record:
             return None
         for episode in episodes:
             if episode.counted:

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from contextlib import closing
 
 import pytest
 from click.testing import CliRunner
@@ -10,6 +11,7 @@ from travelkit import data_folder
 from memp.errors import MempError, RecordError
 from memp.memory import AsyncProceduralMemory
 from memp.render import render_trajectory
+from memp.stores.sqlite import SqliteStore
 from memp_bench.cli import main
 from memp_bench.envs.travelplanner.benchmark import TravelPlanner
 from memp_bench.envs.travelplanner.generated_tasks import write_world
@@ -232,6 +234,8 @@ def test_learn_show_and_run(world, bench, hard, tmp_path):
         assert summary["metrics"]["final"] == pytest.approx(summary["success_rate"])
         assert summary["counts"] == {}  # all legs of a generated country are known
         assert ("plan" in summary["usage"]) == (mode == "two-stage")
+        with closing(SqliteStore(out / "memory.db")) as store:
+            assert len(list(store.trajectories("default"))) == 10  # nothing of validation, for a later run either
         left = json.loads(memp("memory", "ls", "--memory", out / "memory.db", "--json").stdout)
         assert [item["revision"]["number"] for item in left] == [1] * 10
     assert file.read_bytes() == before
