@@ -103,7 +103,12 @@ def command(folder: str, plans: str) -> dict[str, float]:
     return {"wall s": time.perf_counter() - wall, "CPU s": cpu}
 
 
-MEASURES: dict[str, Callable[..., dict[str, float]]] = {"large": load_large, "packed": load_packed, "score": score_plans, "command": command}
+MEASURES: dict[str, Callable[..., dict[str, float]]] = {
+    "large": load_large,
+    "packed": load_packed,
+    "score": score_plans,
+    "command": command,
+}
 
 
 def measure(name: str, *args: str, repeats: int = 3) -> None:
