@@ -2,7 +2,7 @@
 
 import math
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,15 @@ def benchmark_options(benchmark: str, **options: str | None) -> dict[str, str] |
     if given:
         raise MempError(f"--{next(iter(given))} is for travelplanner, not for {benchmark}")
     return None
+
+
+def default_recall(options: Mapping[str, str] | None) -> int:
+    """Budget of a recall, in tokens.
+
+    TravelPlanner's planner takes 12,000 tokens, tables and memory together, and gives no plan beyond: a recall as long
+    as elsewhere leaves no room for the tables.
+    """
+    return 3_000 if options and options.get("mode") == "two-stage" else 12_000
 
 
 def agent_model(config: RunConfig, **remote: Any) -> ChatModel:

@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 @click.option("--k", type=click.IntRange(1), default=10, show_default=True, help="Procedures to recall.")
 @click.option("--floor", type=float, default=0.0, show_default=True, help="Least score to recall (the paper: 0.75).")
 @click.option(
-    "--recall-tokens", type=click.IntRange(1), default=12_000, show_default=True, help="Budget of the recall."
+    "--recall-tokens",
+    type=click.IntRange(1),
+    help="Budget of the recall. Default: 12,000; 3,000 for travelplanner's two-stage planner, which reads 12,000 in all.",
 )
 @click.option("--max-steps", type=click.IntRange(1), default=30, show_default=True, help="Turns a game may take.")
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="Of the agent.")
@@ -120,7 +122,7 @@ async def _run(
     builder: str | None,
     freeze: bool,
     every: int,
-    recall_tokens: int,
+    recall_tokens: int | None,
     mode: str | None,
     strategy: str | None,
     **config_options: Any,
@@ -150,7 +152,7 @@ async def _run(
             "memory": memory_file != "none",
             "source": _digest(source) if source else None,
             "every": every if learns else None,
-            "max_tokens": recall_tokens,
+            "max_tokens": recall_tokens or parts.default_recall(own),
             "options": own,
             **config_options,
         }

@@ -232,6 +232,8 @@ def test_learn_show_and_run(world, bench, hard, tmp_path):
             *("delivery", "commonsense_micro", "commonsense_macro", "hard_micro", "hard_macro", "final")
         ]
         assert summary["metrics"]["final"] == pytest.approx(summary["success_rate"])
+        budget = json.loads((out / "run.json").read_text())["max_tokens"]
+        assert budget == (3_000 if mode == "two-stage" else 12_000)  # the planner's limit leaves no room for more
         assert summary["counts"] == {}  # all legs of a generated country are known
         assert ("plan" in summary["usage"]) == (mode == "two-stage")
         with closing(SqliteStore(out / "memory.db")) as store:
