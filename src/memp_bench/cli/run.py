@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 @click.option(
     "--recall-tokens",
     type=click.IntRange(1),
-    help="Budget of the recall. Default: 12,000; 3,000 for travelplanner's two-stage planner, which reads 12,000 in all.",
+    help="Budget of the recall. Default: 12,000; for travelplanner's two-stage mode 3,000.",
 )
 @click.option("--max-steps", type=click.IntRange(1), default=30, show_default=True, help="Turns a game may take.")
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="Of the agent.")
