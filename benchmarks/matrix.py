@@ -3,9 +3,9 @@
     python benchmarks/matrix.py --out runs/matrix --seeds 3 --table docs/results.md
 
 Builds one memory a build policy from 300 expert trajectories of the train split (`memp learn`), then plays all of
-valid_seen (140 games) with `memp run`: without memory, with the memory frozen, and with every policy updating every
-10 games. Runs are resumed when the command is repeated. The table holds mean and standard deviation over seeds, and
-repairs and regressions game by game against the run of the same seed without memory.
+valid_seen (140 games) with `memp run`: without memory, with the memory frozen, with every policy updating every 10
+games, and from an empty memory. Runs are resumed when the command is repeated. The table holds mean and standard
+deviation over seeds, and repairs and regressions game by game against the run of the same seed without memory.
 """
 
 import argparse
@@ -43,13 +43,15 @@ def arms():
     yield "none", None, ("--memory", "none")
     for build in BUILDS:
         yield f"{build} / query / frozen", build, ("--build", build, "--freeze")
+    for update in UPDATES:
+        yield f"starts empty: proceduralization / query / {update}", "new", ("--update", update, "--every", 10)
     for build, retrieve, update in product(BUILDS, RETRIEVES, UPDATES):
         flags = ("--build", build, "--retrieve", retrieve, "--update", update, "--every", 10)
         yield f"{build} / {retrieve} / {update}", build, flags
 
 
 def play(options, memories, name, build, flags, seed):
-    folder = options.out / "runs" / f"{name.replace(' / ', '-')}-s{seed}"
+    folder = options.out / "runs" / f"{name.replace(' / ', '-').replace(': ', '-').replace(' ', '-')}-s{seed}"
     where = () if build is None else ("--memory", memories[build])
     common = ("--split", options.split, "--model", options.model, "--seed", seed, "--out", folder)
     return memp("run", "alfworld", *common, *where, *flags), folder
@@ -90,7 +92,7 @@ def main():
     parser.add_argument("--table", type=Path, help="write the rows as a Markdown table")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    memories = {build: learn(options, build) for build in BUILDS}
+    memories = {"new": "new"} | {build: learn(options, build) for build in BUILDS}
     chosen = [arm for arm in arms() if options.only in arm[0] or arm[0] == "none"]
     results = {name: [] for name, _, _ in chosen}
     with ThreadPoolExecutor(options.parallel) as pool:
