@@ -105,7 +105,6 @@ async def _run(
     *,
     as_json: bool,
     memory_file: str,
-    split: str | None,
     games: int | None,
     seed: int,
     data: Path | None,
@@ -119,49 +118,22 @@ async def _run(
     max_calls: int | None,
     max_total_tokens: int | None,
     max_cost: float | None,
-    builder: str | None,
-    freeze: bool,
-    every: int,
-    recall_tokens: int | None,
-    mode: str | None,
-    strategy: str | None,
     **config_options: Any,
 ) -> "Summary":
     from memp.models.metered import Budget, Metered
     from memp_bench.benchmarks import benchmark
     from memp_bench.cli import parts
     from memp_bench.envs.base import PlansWithModel
-    from memp_bench.studies.config import RunConfig
     from memp_bench.studies.ledger import Ledger
     from memp_bench.studies.stream import Stream
 
     source = None if memory_file in ("none", "new") else parts.existing(Path(memory_file))
-    split = parts.default_split(name, split, training=False)
-    learns = memory_file != "none" and not freeze
-    if learns and not parts.may_learn(name, split):
-        learns = False
-        click.secho(f"{name} {split} is for measuring only: the memory is read and does not change", err=True)
-    own = parts.benchmark_options(name, mode=mode, strategy=strategy)
-    config = RunConfig.parse(
-        {
-            "benchmark": name,
-            "split": split,
-            "games": games,
-            "seed": seed,
-            "builder": parts.default_builder(builder, config_options["model"]),
-            "memory": memory_file != "none",
-            "source": _digest(source) if source else None,
-            "every": every if learns else None,
-            "max_tokens": recall_tokens or parts.default_recall(own),
-            "options": own,
-            **config_options,
-        }
-    )
+    config = _config(name, memory_file, source, games=games, seed=seed, **config_options)
     parts.check_names(config)
     remote = {"max_concurrency": concurrency, "price": price, "timeout": timeout}
     agent = parts.agent_model(config, **remote)
     writer = parts.builder_model(config, agent, **remote) if config.memory else None
-    way = own or {"mode": "two-stage", "strategy": "direct"}
+    way = config.options or {"mode": "two-stage", "strategy": "direct"}
     house = benchmark(
         name,
         data=data,
@@ -193,7 +165,7 @@ async def _run(
                 meter=meter,
                 workers=workers,
                 on_episode=tally.add,
-                record=parts.may_learn(name, split),
+                record=parts.may_learn(name, config.split),
             )
             summary = await stream.run(tasks)
     finally:
@@ -206,6 +178,47 @@ async def _run(
     summary = summary.model_copy(update={"failed": (*skipped, *summary.failed)})
     (folder / "summary.json").write_text(summary.model_dump_json(indent=2) + "\n")
     return summary
+
+
+def _config(
+    name: str,
+    memory_file: str,
+    source: Path | None,
+    *,
+    model: str,
+    split: str | None,
+    builder: str | None,
+    freeze: bool,
+    every: int,
+    recall_tokens: int | None,
+    mode: str | None,
+    strategy: str | None,
+    **same: Any,
+) -> "RunConfig":
+    """What the options say, with the defaults that depend on each other; `same` are the config's own."""
+    from memp_bench.cli import parts
+    from memp_bench.studies.config import RunConfig
+
+    split = parts.default_split(name, split, training=False)
+    own = parts.benchmark_options(name, mode=mode, strategy=strategy)
+    learns = memory_file != "none" and not freeze
+    if learns and not parts.may_learn(name, split):
+        learns = False
+        click.secho(f"{name} {split} is for measuring only: the memory is read and does not change", err=True)
+    return RunConfig.parse(
+        {
+            "benchmark": name,
+            "split": split,
+            "model": model,
+            "builder": parts.default_builder(builder, model),
+            "memory": memory_file != "none",
+            "source": _digest(source) if source else None,
+            "every": every if learns else None,
+            "max_tokens": recall_tokens or parts.default_recall(own),
+            "options": own,
+            **same,
+        }
+    )
 
 
 def in_stream_order(tasks: "Sequence[Task]", seed: int) -> "list[Task]":

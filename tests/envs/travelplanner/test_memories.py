@@ -10,14 +10,16 @@ from travelkit import data_folder
 
 from memp.errors import MempError, RecordError
 from memp.memory import AsyncProceduralMemory
+from memp.models.metered import Meter
 from memp.render import render_trajectory
 from memp.stores.sqlite import SqliteStore
-from memp_bench.cli import main
+from memp_bench.cli import main, parts
 from memp_bench.envs.travelplanner.benchmark import TravelPlanner
 from memp_bench.envs.travelplanner.generated_tasks import write_world
 from memp_bench.envs.travelplanner.memories import HAND_IN, gold_trajectories, learnable, plan_trajectories
 from memp_bench.envs.travelplanner.memories import trajectory_of_plan as of_plan
 from memp_bench.envs.travelplanner.plans import read_plans
+from memp_bench.studies.config import RunConfig
 from memp_bench.studies.learn import remember
 
 
@@ -241,6 +243,15 @@ def test_learn_show_and_run(world, bench, hard, tmp_path):
         left = json.loads(memp("memory", "ls", "--memory", out / "memory.db", "--json").stdout)
         assert [item["revision"]["number"] for item in left] == [1] * 10
     assert file.read_bytes() == before
+
+
+def test_a_reward_above_08_is_a_success_as_in_the_paper(bench, hard, tmp_path):
+    config = RunConfig(benchmark="travelplanner", split="train")
+    gold = of_plan(bench, hard, hard.gold_plan, agent="x")
+    memory = parts.memory_of(config, tmp_path / "m.db", None, Meter())
+    with closing(memory.store):
+        for reward, success in ((0.8, False), (0.81, True), (1.0, True)):
+            assert memory.succeeded(gold.model_copy(update={"reward": reward})) is success
 
 
 def test_on_train_the_memory_may_learn_while_it_is_used(world, tmp_path):
