@@ -85,8 +85,9 @@ class Episode(EpisodeStart, EpisodeEnd):
         return self.status == "done"
 
 
-def trajectory_of(episode: Episode, id: str, *, source: str = "") -> Trajectory:
-    """The episode as a trajectory for the memory.
+def trajectory_of(episode: Episode, id: str, *, source: str = "", longest: int | None = None) -> Trajectory:
+    """The episode as a trajectory for the memory. Observations are cut to `longest` characters, if given, but for the
+    last, which is the result.
 
     Raises:
         RecordError: the episode was not played to its end, so its reward means nothing.
@@ -94,11 +95,14 @@ def trajectory_of(episode: Episode, id: str, *, source: str = "") -> Trajectory:
     if not episode.counted:
         why = episode.failure.message if episode.failure else episode.reason or "its file ends early"
         raise RecordError(f"episode {episode.task_id} is {episode.status} ({why}): it is no trajectory; play it again")
+    steps = episode.steps
+    if longest is not None:
+        steps = (*(_cut(step, longest) for step in steps[:-1]), *steps[-1:])
     return Trajectory(
         id=id,
         task=episode.task,
         start=episode.start,
-        steps=episode.steps,
+        steps=steps,
         reward=episode.reward,
         agent=episode.model,
         source=source or episode.task_id,
@@ -108,6 +112,13 @@ def trajectory_of(episode: Episode, id: str, *, source: str = "") -> Trajectory:
         started_at=episode.started_at,
         finished_at=episode.finished_at,
     )
+
+
+def _cut(step: Step, longest: int) -> Step:
+    seen = step.observation
+    if len(seen) <= longest:
+        return step
+    return step.model_copy(update={"observation": f"{seen[:longest]} [cut: {len(seen):,} characters in all]"})
 
 
 class EpisodeFile:

@@ -24,6 +24,10 @@ SUCCESS_AT = {"travelplanner": math.nextafter(0.8, 1.0)}
 """Reward from which a memory takes a trajectory for a success, where that is not 1. The paper: above 0.8."""
 
 
+LONGEST_SEEN = {"travelplanner": 200}
+"""Characters of an observation that a memory keeps, where they are tables. The benchmark can make them again."""
+
+
 def may_learn(benchmark: str, split: str) -> bool:
     """Whether a memory may change while it is measured on that split.
 

@@ -166,6 +166,7 @@ async def _run(
                 workers=workers,
                 on_episode=tally.add,
                 record=parts.may_learn(name, config.split),
+                longest=parts.LONGEST_SEEN.get(name),
             )
             summary = await stream.run(tasks)
     finally:

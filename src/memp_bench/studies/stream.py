@@ -43,7 +43,8 @@ class Stream:
     Once a group of tasks has been played its games are never played again, so the memory they were played with is
     the one they are learned into. `meter` counts everything the run uses; the summary's `usage` is its reading, so
     for a run that may be resumed give a `Ledger`. `record` False keeps the episodes out of the memory: for splits
-    whose verdicts nobody may learn from, now or later.
+    whose verdicts nobody may learn from, now or later. `longest` cuts observations in the memory (not in the files):
+    tables of thousands of characters would leave no room for anything else.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Stream:
         workers: int = 2,
         on_episode: Progress | None = None,
         record: bool = True,
+        longest: int | None = None,
     ) -> None:
         self.config = config
         self.out = out
@@ -68,6 +70,7 @@ class Stream:
         self._workers = asyncio.Semaphore(workers)
         self._on_episode = on_episode
         self._record = record
+        self._longest = longest
         self._journal = Journal(out / "groups.jsonl")
 
     async def run(self, tasks: Sequence[Task]) -> Summary:
@@ -203,7 +206,7 @@ class Stream:
                 recall = self._memory.recall(episode.recall_id) if episode.recall_id else None
                 name = hashlib.sha256(f"{self.config.digest}/{episode.task_id}".encode()).hexdigest()[:32]
                 source = f"{self.config.benchmark}:{episode.task_id}"
-                await self._memory.record(trajectory_of(episode, name, source=source), recall)
+                await self._memory.record(trajectory_of(episode, name, source=source, longest=self._longest), recall)
         if self.config.every is None:
             return None
         receipt = await self._memory.update()

@@ -262,6 +262,23 @@ def test_on_train_the_memory_may_learn_while_it_is_used(world, tmp_path):
     assert json.loads(done.stdout)["receipt"]["added"] == 9
 
 
+def test_what_the_tools_showed_enters_the_memory_cut(world, tmp_path):
+    words = ("--split", "train", "--memory", "new", "--mode", "two-stage", "--update", "vanilla")
+    done = memp("run", "travelplanner", "--data", world, *words, "--out", tmp_path / "o", "--json")
+    assert done.exit_code == 0, done.output
+
+    with closing(SqliteStore(tmp_path / "o" / "memory.db")) as store:
+        made = list(store.trajectories("default"))
+    seen = [step.observation for trajectory in made for step in trajectory.steps[:-1]]
+    assert max(map(len, seen)) < 300
+    cut = [text for text in seen if "characters in all]" in text]
+    assert cut
+    assert any("Average Cost" in text for text in cut)
+    assert all("Day 3:\nCurrent City:" in trajectory.steps[-1].observation for trajectory in made)
+    files = "".join(path.read_text() for path in (tmp_path / "o" / "episodes").iterdir())
+    assert "characters in all]" not in files  # the episodes keep everything
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
