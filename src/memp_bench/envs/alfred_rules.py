@@ -25,7 +25,7 @@ The commands are:
 - look
 - inventory
 
-Name things exactly as you see them, with their number, for example "cabinet 1". You carry one thing at a time. A closed \
-receptacle shows what is in it only after you open it. "Nothing happens." means that the command was not understood or not possible \
-here. The game ends when the task is done or when the turns are used up.
+Name things exactly as you see them, with their number, for example "cabinet 1". You carry one thing at a time. \
+A closed receptacle shows what is in it only after you open it. "Nothing happens." means that the command was not \
+understood or not possible here. The game ends when the task is done or when the turns are used up.
 """
