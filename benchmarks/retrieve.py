@@ -36,6 +36,12 @@ print(time.perf_counter() - began)
 """
 
 
+def reference():
+    """A bare scan of 100,000 x 256 float32, in milliseconds: the yardstick of the targets, which took 3.5 there."""
+    vectors = np.ones((100_000, 256), np.float32)
+    return statistics.median(timed(lambda _: vectors @ vectors[0], range(30)))
+
+
 def timed(run, arguments):
     """Milliseconds of each call."""
     taken = []
@@ -75,6 +81,7 @@ def measure(path: Path, size: int, queries: int) -> dict[str, object]:
         "embed_p50_ms": statistics.median(embed),
         "render_p50_ms": statistics.median(render),
         "scan_p50_ms": statistics.median(scan),
+        "reference_ms": reference(),
         "ratio_to_scan": statistics.median(retrieve) / statistics.median(scan),
         "exact": exact,
         "open_s": statistics.median(opened),

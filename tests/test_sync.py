@@ -155,3 +155,14 @@ def test_bad_options_are_told_before_a_file_is_made(tmp_path):
         with pytest.raises(ValueError, match=r"nope|k is 0|every is 0"):
             ProceduralMemory(tmp_path / "m.db", embedder=CharEmbedder(), **options)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_closing_closes_the_chat_model_on_the_loop_it_was_used_in(tmp_path):
+    closed = []
+
+    class Closing(ScriptedChat):
+        async def close(self) -> None:
+            closed.append(asyncio.get_running_loop().is_running())
+
+    ProceduralMemory(tmp_path / "m.db", model=Closing([]), embedder=CharEmbedder()).close()
+    assert closed == [True]

@@ -90,6 +90,7 @@ class AsyncProceduralMemory(Learning):
         meter = meter if meter is not None else Meter()
         store = store if not isinstance(store, str | Path) else SqliteStore(store)
         drafts = StoredDrafts(store, namespace)
+        self.model = model
         self._distiller: Distiller = RuleDistiller() if model is None else ModelDistiller(Metered(model, meter), drafts)
         super().__init__(
             store,

@@ -67,9 +67,11 @@ class ProceduralMemory(Curation):
         return self._memory.meter
 
     def close(self) -> None:
-        """Let go of the store and the embedder's connections."""
+        """Let go of the store, and of the connections of embedder and chat model: they belong to this memory's loop."""
         if not self._loop.closed:
             self._loop.run(self._memory.close())
+            if self._memory.model is not None:
+                self._loop.run(self._memory.model.close())
             self._loop.close()
 
     def __enter__(self) -> "ProceduralMemory":

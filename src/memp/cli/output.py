@@ -1,5 +1,6 @@
 """What commands share: errors as one line with an exit code, tables for people, JSON for programs."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ EXIT_INTERRUPTED = 3
 EXIT_SIGINT = 130
 """Stopped by Ctrl-C, as shells have it; likewise."""
 
+EXIT_SIGPIPE = 141
+"""The reader of the output has gone, as shells have it."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="One machine-readable object on stdout.")
 
 
@@ -31,6 +35,9 @@ def reports_errors(command: F) -> F:
 
         try:
             return command(*args, **kwargs)
+        except* BrokenPipeError:  # whoever read the output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(EXIT_SIGPIPE)
         except* BudgetExceeded as group:
             _fail(group, EXIT_INTERRUPTED)
         except* MempError as group:
