@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Folder of what it makes.",
 )
-@click.option("--games", type=click.IntRange(2), default=30, show_default=True, help="Games a seed.")
+@click.option("--games", type=click.IntRange(2), default=42, show_default=True, help="Games a seed.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="How many seeds.")
 @click.option(
     "--expert-games", type=click.IntRange(1), default=24, show_default=True, help="Train games of the expert."
