@@ -142,11 +142,13 @@ async def _learn(
     house = benchmark(name, data=data, engine=engine, workers=workers, cache=cache)
     try:
         tasks = house.tasks(config.split, games=games, seed=seed)
+        found = None
+        if isinstance(house, TravelPlanner):  # read before the memory is opened: a missing file makes no memory
+            above = None if keep_all else keep_above
+            own = config.builder == "rules"  # otherwise the model that reads the new tasks reads these too
+            found, skipped = learnable(house, tasks, plans, gold=gold, above=above, facts=own)
         async with parts.memory_of(config, file, writer, meter) as memory:
-            if isinstance(house, TravelPlanner):
-                above = None if keep_all else keep_above
-                own = config.builder == "rules"  # otherwise the model that reads the new tasks reads these too
-                found, skipped = learnable(house, tasks, plans, gold=gold, above=above, facts=own)
+            if found is not None:
                 receipts = await remember(memory, found)
             else:
                 with progress(f"learning {name} {config.split}", len(tasks), quiet=as_json) as advance:

@@ -298,6 +298,7 @@ def test_bad_commands_say_what_to_do(world, tmp_path, monkeypatch, words, said):
 
     assert done.exit_code == 1
     assert said in done.stderr
+    assert not (tmp_path / "memp.db").exists()
 
 
 # -- the real plans -------------------------------------------------------------------------------------
