@@ -1,13 +1,16 @@
 """Tasks in a generated country, each with a plan that satisfies all of it: so every budget can be reached."""
 
+import gzip
 import json
 import math
 import random
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from memp.errors import EnvironmentFailed
 from memp_bench.envs.travelplanner.cost import total_cost
 from memp_bench.envs.travelplanner.generated import CUISINES, DATES, GENERATOR, RULES, Country, country
 from memp_bench.envs.travelplanner.hard import suits
@@ -36,14 +39,32 @@ def generate_tasks(made: Country, split: str, *, per_cell: int | None = None) ->
 
 def write_world(folder: Path, seed: int = 0, *, per_cell: Mapping[str, int] = PER_CELL) -> Path:
     """Write a generated country and its tasks in the packed layout; `find_data` then takes `folder`."""
-    import gzip
-
     made = country(seed)
     made.write(folder)
     for split, count in per_cell.items():
         rows = (task.model_dump(mode="json", by_alias=True) for task in generate_tasks(made, split, per_cell=count))
         text = "\n".join(json.dumps(row) for row in rows)
         (folder / f"{split}.jsonl.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+    return folder
+
+
+def kept_world(cache: Path, seed: int = 0) -> Path:
+    """The folder in `cache` with the country of `seed` and all its tasks; written once, whole or not at all.
+
+    Raises:
+        EnvironmentFailed: it cannot be written there.
+    """
+    folder = cache.absolute() / "travelplanner" / f"v{GENERATOR}-{seed}"
+    if folder.is_dir():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".part-") as part:
+            made = write_world(Path(part) / "world", seed)
+            made.rename(folder)
+    except OSError as error:
+        if not folder.is_dir():  # else another process was first, with the same bytes
+            raise EnvironmentFailed(f"the generated country cannot be kept in {cache}: {error}") from None
     return folder
 
 
