@@ -42,11 +42,17 @@ class RunConfig(Record):
     temperature: float | None = Field(1.0, ge=0, allow_inf_nan=False)
     options: Mapping[str, str] | None = None
     """Settings of the benchmark's own (mode, strategy), where it has any."""
+    wording: str | None = None
+    """A list of other words the tasks are put in; None leaves them as they are."""
+    generated: bool = False
+    """travelplanner: in a generated country instead of the real tables."""
 
     @property
     def digest(self) -> str:
         """Names the run; ids of its trajectories are made from it."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        # What came later counts only where it is used: runs that began before keep their names.
+        unused = {name for name in ("wording", "generated") if not getattr(self, name)}
+        return hashlib.sha256(self.model_dump_json(exclude=unused).encode()).hexdigest()[:16]
 
     def claim(self, folder: Path) -> None:
         """Write the config into `folder`, or check that the run that is there is this one.
@@ -69,6 +75,7 @@ class RunConfig(Record):
         except (OSError, ValueError, TypeError) as error:
             raise MempError(f"{file} is damaged ({error}); choose another --out or remove the folder") from None
         mine = json.loads(self.model_dump_json())
+        there.setdefault("generated", False)  # a setting that older runs do not have
         differs = [f"{key} was {there.get(key)!r}, is {mine[key]!r}" for key in mine if there.get(key) != mine[key]]
         if differs:
             raise MempError(f"{folder} holds another run ({'; '.join(differs)}); choose another --out or remove it")
