@@ -15,6 +15,7 @@ from memp.build import BuildPolicy, build_policy
 from memp.build.distil import Distiller, ModelDistiller
 from memp.build.rules import RuleDistiller
 from memp.errors import RecordError, UnknownName
+from memp.evidence import Holdout, Ledger
 from memp.learning import Learning
 from memp.models.base import ChatModel, Embedder
 from memp.models.metered import Meter, Metered
@@ -22,6 +23,7 @@ from memp.recall import LeftOut, Recall, Recalled
 from memp.records import Outcome, Receipt, Record, Trajectory, new_id, now
 from memp.render import HEADER, WRAPPING, approximate_tokens
 from memp.retrieve import Hit, Index, Query, RetrievePolicy, retrieve_policy
+from memp.standing import Standing
 from memp.stores.base import Store
 from memp.stores.sqlite import SqliteStore
 from memp.update import Discard, UpdatePolicy, update_policy
@@ -54,6 +56,8 @@ class AsyncProceduralMemory(Learning):
         k: how many procedures to serve. floor: least score to serve.
         max_tokens: budget of a rendered recall; procedures are served whole or not at all.
         every: update by itself whenever so many trajectories wait; None leaves it to the caller.
+        agent: the model that acts, where trajectories and calls do not say: evidence is per model.
+        holdout: share of recalls that are withheld and logged, to measure what the memory is worth; 0 withholds none.
         discard: after each update, retire those of the procedures served since that do not help; None never does.
         success_at: reward from which a trajectory counts as a success.
         meter: counts usage; give one with a `Budget` to cap it.
@@ -74,6 +78,8 @@ class AsyncProceduralMemory(Learning):
         floor: float = 0.0,
         max_tokens: int | None = 8_000,
         every: int | None = None,
+        agent: str = "",
+        holdout: float = 0.0,
         discard: Discard | None = None,
         success_at: float = 0.5,
         seed: int = 0,
@@ -112,6 +118,10 @@ class AsyncProceduralMemory(Learning):
             count_tokens=count_tokens,
         )
         self.k, self.floor, self.max_tokens, self.every = k, floor, max_tokens, every
+        self.agent = agent
+        self._ledger = Ledger(store, namespace)
+        self._holdout = Holdout(holdout, seed)
+        self._standing = Standing(store, namespace, seed=seed)
         self._embedder = embedder if embedder is not None else _bundled_embedder()
         self._index = Index(store, namespace, self._embedder)
 
@@ -127,6 +137,7 @@ class AsyncProceduralMemory(Learning):
         max_tokens: int | None = None,
         status: Literal["active", "retired", "any"] = "active",
         only_success: bool = False,
+        agent: str | None = None,
         log: bool = True,
     ) -> Recall:
         """The procedures for `task`, best first, with the reason for each. An empty memory gives an empty recall.
@@ -136,6 +147,7 @@ class AsyncProceduralMemory(Learning):
             facts: its facts, if known; otherwise extracted when the policy uses them.
             k, floor, max_tokens: override the memory's own.
             status: `active`, `retired` or `any`. only_success: leave out what was built from failures.
+            agent: the model that will act, if not the memory's own.
             log: False leaves no trace (for previews); such a recall is logged when it is recorded.
 
         Raises:
@@ -158,8 +170,11 @@ class AsyncProceduralMemory(Learning):
                 query, self._index, self._index.hidden(status=status, only_success=only_success)
             )
         ranked, left_out = self._fit(
-            hits, self.floor if floor is None else floor, self.max_tokens if max_tokens is None else max_tokens
+            task, hits, self.floor if floor is None else floor, self.max_tokens if max_tokens is None else max_tokens
         )
+        withheld, note = (), ""
+        if ranked and log and self._withholds(task, ranked[0]):
+            ranked, withheld, note = (), ranked, f"withheld: one of the {self._holdout.share:.0%} that measure"
         recall = Recall(
             id=self._ids(),
             namespace=self.namespace,
@@ -167,6 +182,9 @@ class AsyncProceduralMemory(Learning):
             policy=self.retrieving.name,
             ranked=ranked,
             left_out=left_out,
+            withheld=withheld,
+            note=note,
+            agent=self.agent if agent is None else agent,
             facts=query.facts,
             at=self._clock(),
         ).with_loader(self.trajectory)
@@ -174,11 +192,17 @@ class AsyncProceduralMemory(Learning):
             self.store.log_recall(recall)
         return recall
 
+    def _withholds(self, task: str, first: Recalled) -> bool:
+        if not self._holdout.share:
+            return False
+        self._ledger.refresh()
+        return self._holdout.withholds(task, first.procedure.id, *self._ledger.under(first.procedure.id))
+
     def _fit(
-        self, hits: Sequence[Hit], floor: float, budget: int | None
+        self, task: str, hits: Sequence[Hit], floor: float, budget: int | None
     ) -> tuple[tuple[Recalled, ...], tuple[LeftOut, ...]]:
         """Whole procedures, best first, as long as they fit; the others with the reason."""
-        found = {p.id: p for p in self.store.find(self.namespace, [hit.id for hit in hits])}
+        found = self._standing.find(task, [hit.id for hit in hits])
         ranked: list[Recalled] = []
         left_out: list[LeftOut] = []
         wrapping = self._count_tokens(WRAPPING)
@@ -226,6 +250,11 @@ class AsyncProceduralMemory(Learning):
             reward=trajectory.reward,
             success=self.succeeded(trajectory),
             credited=tuple((r.procedure.id, r.procedure.revision.number) for r in recall.ranked),
+            withheld=tuple((r.procedure.id, r.procedure.revision.number) for r in recall.withheld),
+            agent=trajectory.agent or recall.agent,
+            family=trajectory.tags.get("family", ""),
+            steps=len(trajectory.steps),
+            tokens=sum(used.tokens for used in trajectory.usage.values()) if trajectory.usage else None,
             at=self._clock(),
         )
 

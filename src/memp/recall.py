@@ -35,6 +35,12 @@ class Recall(Record):
     policy: Name
     ranked: tuple[Recalled, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    withheld: tuple[Recalled, ...] = ()
+    """What would have been served: kept back to measure what memory is worth. Then `ranked` is empty."""
+    note: Text = ""
+    """Why nothing was served although there was something: withheld, or the memory abstains for this agent."""
+    agent: Text = ""
+    """The model that it is for: evidence is per model."""
     facts: Mapping[Name, Text] = Field(default_factory=dict)
     at: When
     _load: Callable[[str], Trajectory] | None = PrivateAttr(None)

@@ -7,7 +7,7 @@ steps with a reward r in [0, 1]; a procedure is the memory unit m_p built from i
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -20,8 +20,17 @@ MAX_TEXT = 1_000_000
 ErrorKind = Literal["agent", "environment", "provider", "memory"]
 """The one boundary a failure is attributed to."""
 
-Status = Literal["active", "retired"]
-"""`retired` procedures are kept with their history and are not served."""
+Status = Literal["active", "probation", "pending", "proposed", "quarantined", "retired"]
+"""What a revision's procedure is good for now. Whatever it is, it is kept with its history.
+
+`active` is served. `probation`: a correction on trial, served to a part of the recalls beside the revision it wants to
+replace. `pending`: a correction that waits for a person; the revision before it is served meanwhile. `proposed`: a new
+procedure that waits for a person. `quarantined`: not served, for it does harm or looks like an attack. `retired`: not
+served any more.
+"""
+
+SERVABLE: Final = ("active", "probation", "pending")
+"""Procedures in one of these states are served, at the revision that stands."""
 
 
 def new_id() -> str:
@@ -128,6 +137,9 @@ class Step(Record):
     """Set when the step had no effect and why: `agent` = the action was refused or unparsable."""
     feedback: Text = ""
     """What a judge said about this step, if anything."""
+    origin: Text = ""
+    """Where the observation's text comes from (`web:example.org`, `mail`); empty: from where the agent works, and
+    trusted. What is distilled from an origin that the memory does not trust is shown as data, never as instructions."""
 
 
 class Trajectory(Record):
@@ -215,6 +227,12 @@ class Revision(Record):
     at: When
     tokens: int = Field(0, ge=0)
     """About how long it is in a prompt, in tokens."""
+    stands: int | None = Field(None, ge=1)
+    """On probation or pending: the revision that is served beside it, or instead of it."""
+    pinned: bool = False
+    """Only a person changes it: no policy revises, retires, merges, evicts or quarantines it."""
+    tainted: tuple[Name, ...] = ()
+    """Untrusted origins that its text may come from; empty once a person or evidence vouches for it."""
 
 
 class Procedure(Record):
@@ -259,6 +277,16 @@ class Outcome(Record):
     reward: Reward
     success: bool
     credited: tuple[tuple[Name, int], ...] = ()
+    """Procedure id and revision of everything that was served."""
+    withheld: tuple[tuple[Name, int], ...] = ()
+    """Likewise what would have been served, had the recall not been withheld to measure what memory is worth."""
+    agent: Text = ""
+    """The model that acted: evidence is per model."""
+    family: Text = ""
+    """Kind of the task, where the trajectory has a tag `family`."""
+    steps: int = Field(0, ge=0)
+    tokens: int | None = Field(None, ge=0)
+    """Of the whole task; None when the trajectory does not say."""
     at: When
 
 
@@ -283,4 +311,10 @@ class Receipt(Record):
     skipped: tuple[Skipped, ...] = ()
     usage: Mapping[Name, Usage] = Field(default_factory=dict)
     """By purpose: script, facts, adjust, embed."""
+    quarantined: tuple[Name, ...] = ()
+    """Procedures that are not served any more, for they do harm or look like an attack."""
+    redacted: Mapping[Name, int] = Field(default_factory=dict)
+    """What was taken out before storing, by kind (`api key`, `email`) and how often."""
+    queue: int = Field(0, ge=0)
+    """Changes that wait for a person (`memp memory queue`)."""
     at: When

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from memp.errors import ModelError
 from memp.models.base import Embedder, Vectors
+from memp.records import SERVABLE
 from memp.retrieve.vectors import VectorTable
 from memp.stores.base import Head, Store
 
@@ -146,7 +147,7 @@ class Index:
         self.ids += [head.id for head in fresh]
         self.tasks += [head.task for head in fresh]
         self._facts += [head.facts for head in fresh]
-        self._hidden[start : len(self)] = [head.status != "active" for head in fresh]
+        self._hidden[start : len(self)] = [head.status not in SERVABLE for head in fresh]
         self._failed[start : len(self)] = [not head.success for head in fresh]
         for n, head in enumerate(heads) if len(new) < len(heads) else ():
             if (row := self._row[head.id]) < start:
@@ -160,7 +161,7 @@ class Index:
             self.tasks[row] = head.task
             self.table.replace(row, vector)
         self._facts[row] = head.facts
-        self._hidden[row] = head.status != "active"
+        self._hidden[row] = head.status not in SERVABLE
         if row < self._with_facts:
             self._stale_facts.add(row)
 

@@ -129,6 +129,9 @@ class Store(Protocol):
     def find(self, namespace: str, ids: Sequence[str]) -> Sequence[Procedure]:
         """The procedures of these ids at their current revision, in the order of `ids`; unknown ones are left out."""
 
+    def at(self, namespace: str, revisions: Sequence[tuple[str, int]]) -> Sequence[Procedure]:
+        """Procedures at the given revisions (id, number), in that order; what is not there is left out."""
+
     def built_from(self, namespace: str, origin: bytes) -> str | None:
         """Id of the oldest procedure of that origin (see `origin_key`)."""
 
@@ -146,6 +149,9 @@ class Store(Protocol):
 
     def outcomes(self, namespace: str, limit: int = 50) -> Sequence[Outcome]:
         """Logged outcomes, newest first."""
+
+    def outcomes_since(self, namespace: str, seq: int = 0) -> Sequence[tuple[int, Outcome]]:
+        """Outcomes logged after number `seq`, oldest first, each with its number."""
 
     def log_receipt(self, namespace: str, receipt: Receipt) -> None:
         """Keep what an operation did. Takes the place of the receipts of its parts (see `write`)."""

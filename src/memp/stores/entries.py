@@ -1,11 +1,11 @@
 """What an export holds, in the order it is written: everything but caches."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from memp.recall import Recall
+from memp.recall import Recall, Recalled
 from memp.records import Name, Outcome, Receipt, Record, Revision, Text, Trajectory, When
 
 
@@ -23,6 +23,10 @@ class LoggedRecall(Record):
     """Procedure id, revision, score, why."""
     left_out: tuple[tuple[Name, float | None, Text], ...]
     """Procedure id, score, why."""
+    withheld: tuple[tuple[Name, int, float, Text], ...] = ()
+    """As `ranked`: what would have been served."""
+    note: Text = ""
+    agent: Text = ""
 
     @classmethod
     def of(cls, recall: Recall) -> "LoggedRecall":
@@ -33,9 +37,16 @@ class LoggedRecall(Record):
             policy=recall.policy,
             facts=recall.facts,
             at=recall.at,
-            ranked=tuple((r.procedure.id, r.procedure.revision.number, r.score, r.why) for r in recall.ranked),
+            ranked=_named(recall.ranked),
             left_out=tuple((item.procedure_id, item.score, item.why) for item in recall.left_out),
+            withheld=_named(recall.withheld),
+            note=recall.note,
+            agent=recall.agent,
         )
+
+
+def _named(served: Sequence[Recalled]) -> tuple[tuple[str, int, float, str], ...]:
+    return tuple((r.procedure.id, r.procedure.revision.number, r.score, r.why) for r in served)
 
 
 class TrajectoryEntry(Record):

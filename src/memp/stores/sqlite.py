@@ -24,6 +24,7 @@ from memp.stores.statements import (
     insert_receipt,
     insert_trajectory,
     match_all,
+    read_at,
     read_heads,
     read_procedure,
     read_recall,
@@ -149,6 +150,12 @@ class SqliteStore:
                 found.update((row[0], read_procedure(row)) for row in rows)
         return [found[id] for id in ids if id in found]
 
+    def at(self, namespace: str, revisions: Sequence[tuple[str, int]]) -> Sequence[Procedure]:
+        """See `Store.at`."""
+        with self._connection.reading() as db:
+            found = [read_at(db, namespace, id, number) for id, number in revisions]
+        return [procedure for procedure in found if procedure is not None]
+
     def built_from(self, namespace: str, origin: bytes) -> str | None:
         """See `Store.built_from`."""
         with self._connection.reading() as db:
@@ -200,6 +207,14 @@ class SqliteStore:
     def outcomes(self, namespace: str, limit: int = 50) -> Sequence[Outcome]:
         """See `Store.outcomes`."""
         return self._log(Outcome, "outcomes", namespace, limit)
+
+    def outcomes_since(self, namespace: str, seq: int = 0) -> Sequence[tuple[int, Outcome]]:
+        """See `Store.outcomes_since`."""
+        with self._connection.reading() as db:
+            rows = db.execute(
+                "SELECT seq, body FROM outcomes WHERE namespace = ? AND seq > ? ORDER BY seq", (namespace, seq)
+            ).fetchall()
+            return [(number, Outcome.model_validate_json(body)) for number, body in rows]
 
     def log_receipt(self, namespace: str, receipt: Receipt) -> None:
         """See `Store.log_receipt`."""

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import zlib
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -42,26 +43,35 @@ def read_trajectory(body: bytes) -> Trajectory:
 def read_recall(db: sqlite3.Connection, namespace: str, body: str) -> Recall:
     """A logged recall, with the procedures at the revision that was served."""
     logged = LoggedRecall.model_validate_json(body)
-    ranked = []
-    for id, number, score, why in logged.ranked:
-        row = db.execute(
-            """SELECT p.id, p.namespace, p.created_at, r.body, r.served, r.succeeded, p.success
-               FROM procedures p JOIN revisions r ON r.namespace = p.namespace AND r.procedure_id = p.id
-               WHERE p.namespace = ? AND p.id = ? AND r.number = ?""",
-            (namespace, id, number),
-        ).fetchone()
-        if row is not None:
-            ranked.append(Recalled(procedure=read_procedure(row), score=score, why=why))
+
+    def served(items: Iterable[tuple[str, int, float, str]]) -> tuple[Recalled, ...]:
+        found = [(read_at(db, namespace, id, number), score, why) for id, number, score, why in items]
+        return tuple(Recalled(procedure=p, score=score, why=why) for p, score, why in found if p is not None)
+
     return Recall(
         id=logged.id,
         namespace=namespace,
         task=logged.task,
         policy=logged.policy,
-        ranked=tuple(ranked),
+        ranked=served(logged.ranked),
         left_out=tuple(LeftOut(procedure_id=id, score=score, why=why) for id, score, why in logged.left_out),
+        withheld=served(logged.withheld),
+        note=logged.note,
+        agent=logged.agent,
         facts=logged.facts,
         at=logged.at,
     )
+
+
+def read_at(db: sqlite3.Connection, namespace: str, id: str, number: int) -> Procedure | None:
+    """A procedure as it is, or was, at one of its revisions."""
+    row = db.execute(
+        """SELECT p.id, p.namespace, p.created_at, r.body, r.served, r.succeeded, p.success
+           FROM procedures p JOIN revisions r ON r.namespace = p.namespace AND r.procedure_id = p.id
+           WHERE p.namespace = ? AND p.id = ? AND r.number = ?""",
+        (namespace, id, number),
+    ).fetchone()
+    return read_procedure(row) if row is not None else None
 
 
 def read_heads(db: sqlite3.Connection, namespace: str, fingerprint: str, since: int) -> list[Head]:

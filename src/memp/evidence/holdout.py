@@ -1,0 +1,30 @@
+"""Which recalls are withheld, so that tasks with memory can be compared with tasks without."""
+
+import random
+
+
+class Holdout:
+    """Withholds a share of recalls, balanced over what would have been served first.
+
+    An adaptive biased coin (Wei's urn design): where a stratum has had too few recalls withheld the chance grows,
+    where it has had too many it shrinks. It depends on the seed, the task and what was recorded before, and not on
+    the order in which the tasks of a group ask.
+    """
+
+    def __init__(self, share: float, seed: int = 0) -> None:
+        if not 0 <= share < 1:
+            raise ValueError(f"holdout is {share:g}; give a share of recalls from 0 to below 1")
+        self.share = share
+        self._seed = seed
+
+    def chance(self, served: int, withheld: int) -> float:
+        """The chance that the next recall of a stratum is withheld, after so many of it."""
+        ahead = self.share * (served + withheld) - withheld
+        return min(1.0, max(0.0, self.share * (1 + ahead)))
+
+    def withholds(self, task: str, first: str, served: int, withheld: int) -> bool:
+        """Whether to withhold the recall of `task` that would serve procedure `first` first."""
+        if not self.share:
+            return False
+        source = random.Random(f"memp holdout {self._seed}\n{first}\n{served}\n{withheld}\n{task}")
+        return source.random() < self.chance(served, withheld)
