@@ -118,6 +118,8 @@ def _names_in(size: Size) -> Iterator[tuple[str, Callable[[], object]]]:
     """Every name in `size`: where it stands, and what raises when there is no such thing."""
     for n, place in enumerate(size.places):
         yield f"places[{n}] ({place.label})", partial(_check_place, place)
+        if place.retrieve is not None:
+            yield f"places[{n}] ({place.label}).retrieve", partial(_check_policy, "retrieve", place.retrieve)
     for n, backbone in enumerate(size.backbones):
         where = f"backbones[{n}] ({backbone.label})"
         for field in ("agent", "builder", "teacher"):

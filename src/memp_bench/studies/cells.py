@@ -99,12 +99,12 @@ def config_of(plan: CellPlan, size: Size) -> RunConfig:
             "embedder": plan.backbone.embedder,
             "source": learned.slug if learned else None,
             "build": arm.build,
-            "retrieve": arm.retrieve,
+            "retrieve": place.retrieve or arm.retrieve,
             "update": arm.update,
             "every": arm.every if parts.may_learn(place.benchmark, place.split) else None,
             "discard": arm.discard,
             "k": arm.k,
-            "floor": arm.floor,
+            "floor": arm.floor if place.floor is None else place.floor,
             "max_tokens": arm.max_tokens or parts.default_recall(options),
         }
     )
@@ -158,7 +158,8 @@ def _facts(plan: CellPlan, size: Size) -> str:
     def needs(arm: Arm) -> bool:
         if arm.memory != "learned" or arm.build != plan.arm.build or arm.update not in STANDARD_UPDATES:
             return False
-        return arm.retrieve in NAMES and retrieve_policy(arm.retrieve).uses_facts
+        asked = plan.place.retrieve or arm.retrieve
+        return asked in NAMES and retrieve_policy(asked).uses_facts
 
     return "avefact" if any(map(needs, size.arms)) else "query"
 

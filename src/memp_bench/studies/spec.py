@@ -28,6 +28,10 @@ class Place(Record):
     max_steps: int = Field(30, ge=1)
     generated: bool = False
     """travelplanner: on a generated country instead of the real tables, for smoke sizes without data."""
+    retrieve: str | None = None
+    """Here every arm retrieves so, whatever it says itself: the paper does not use one policy on both benchmarks."""
+    floor: float | None = Field(None, allow_inf_nan=False)
+    """Likewise the least score."""
 
 
 class Backbone(Record):
