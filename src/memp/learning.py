@@ -97,8 +97,11 @@ class Learning(Curation):
     def _start_ahead(self, waiting: Sequence[Waiting]) -> "dict[str, asyncio.Task[list[Change]]]":
         """Ask for what does not depend on the order concurrently.
 
-        Corrections build on each other and wait; so do repetitions, which may turn out to be known by then.
+        Corrections build on each other and wait; so do repetitions, which may turn out to be known by then. With a
+        policy whose changes all build on each other (`in_order`), everything waits.
         """
+        if getattr(self.updating, "in_order", False):
+            return {}
         ahead: dict[str, asyncio.Task[list[Change]]] = {}
         origins: set[bytes] = set()
         for item in waiting if len(waiting) > 1 else ():
@@ -176,7 +179,7 @@ class Learning(Curation):
             parent=parent.number if parent else None,
             content=content,
             reason=change.reason,
-            evidence=(trajectory.id,),
+            evidence=(trajectory.id, *change.evidence),
             author=change.built.author,
             at=self._clock(),
             tokens=self._count_tokens(render_content(content, shown)),

@@ -60,23 +60,28 @@ class ModelDistiller:
     async def script(self, trajectory: Trajectory) -> tuple[Script, Author]:
         """See `Distiller.script`."""
         prompt = load_prompt("memp.build", "script")
-        return await self._ask(prompt, _material(trajectory), read_script, "script"), self._author(prompt)
+        return await self.ask(prompt, _material(trajectory), read_script, "script"), self._author(prompt)
 
     async def facts(self, task: str) -> dict[str, str]:
         """See `Distiller.facts`."""
-        return await self._ask(load_prompt("memp.build", "facts"), {"task": clean(task)}, read_facts, "facts")
+        return await self.ask(load_prompt("memp.build", "facts"), {"task": clean(task)}, read_facts, "facts")
 
     async def adjust(self, content: Content, shown: Trajectory | None, failed: Trajectory) -> tuple[Script, Author]:
         """See `Distiller.adjust`."""
         prompt = load_prompt("memp.update", "adjust")
         values = {"procedure": render_content(content, shown), **_material(failed)}
-        return await self._ask(prompt, values, read_script, "adjust"), self._author(prompt)
+        return await self.ask(prompt, values, read_script, "adjust"), self._author(prompt)
 
     def _author(self, prompt: Prompt) -> Author:
         return Author(policy=prompt.name, model=self._model.name, prompt=prompt.label)
 
-    async def _ask(self, prompt: Prompt, values: Mapping[str, str], read: Callable[[str], T], purpose: str) -> T:
-        """The validated answer; an interrupted update finds the replies it already paid for."""
+    async def ask(self, prompt: Prompt, values: Mapping[str, str], read: Callable[[str], T], purpose: str) -> T:
+        """The validated answer to any prompt; an interrupted update finds the replies it already paid for.
+
+        Raises:
+            UnusableReply: no attempt gave what `read` accepts.
+            ModelError, BudgetExceeded: the model could not be asked.
+        """
         messages = prompt.messages(values)
         asked = json.dumps([self._model.name, prompt.label, [m.content for m in messages]])
         key = hashlib.sha256(asked.encode()).hexdigest()

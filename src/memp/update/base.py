@@ -3,7 +3,7 @@
 from typing import Protocol, runtime_checkable
 
 from memp.build.base import Built
-from memp.records import Procedure, Record, Trajectory
+from memp.records import Name, Procedure, Record, Trajectory
 
 
 class Episode(Record):
@@ -22,6 +22,8 @@ class Add(Record):
     reason: str
     unless_known: bool = False
     """Skip it if, by the time it is applied, a procedure of the same task and actions is there."""
+    evidence: tuple[Name, ...] = ()
+    """Ids of trajectories that led to it beside the one of the episode."""
 
 
 class Revise(Record):
@@ -30,6 +32,8 @@ class Revise(Record):
     procedure: Procedure
     built: Built
     reason: str
+    evidence: tuple[Name, ...] = ()
+    """Ids of trajectories that led to it beside the one of the episode."""
 
 
 class Skip(Record):
@@ -57,7 +61,11 @@ class Tools(Protocol):
 
 @runtime_checkable
 class UpdatePolicy(Protocol):
-    """U(M, E, tau): what a recorded trajectory changes in the memory (paper, section 2.2.3)."""
+    """U(M, E, tau): what a recorded trajectory changes in the memory (paper, section 2.2.3).
+
+    A policy whose every change builds on the one before (one document that grows) says so with an attribute
+    `in_order = True`: trajectories are then taken one after the other, none ahead of its turn.
+    """
 
     @property
     def name(self) -> str:
