@@ -133,6 +133,29 @@ class Measures(Protocol):
         """The metrics, 0 to 1 each, over episodes given as task id -> what was made (see `Observation.product`)."""
 
 
+class Rate(Record):
+    """So many of so many."""
+
+    passed: int = Field(ge=0)
+    total: int = Field(ge=0)
+
+    @property
+    def value(self) -> float:
+        """The share, 0 to 1; 0 of nothing."""
+        return self.passed / self.total if self.total else 0.0
+
+
+@runtime_checkable
+class MeasuresTasks(Protocol):
+    """A benchmark whose metrics are shares that add up over tasks, so that a study can say how sure they are."""
+
+    def rates(self, products: Mapping[str, str]) -> Mapping[str, Mapping[str, Rate]]:
+        """What each task adds to each metric: task id -> metric -> so many of so many, from what `measure` is given.
+
+        Summed up over tasks they are the metrics that `measure` gives.
+        """
+
+
 @runtime_checkable
 class PlansWithModel(Protocol):
     """A benchmark whose environments ask a model of their own, beside the agent."""

@@ -3,14 +3,15 @@
 import json
 import os
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
 
 from memp.errors import EnvironmentFailed, UnknownName
 from memp.models.base import ChatModel
-from memp_bench.envs.base import Environment, Task
+from memp_bench.envs.base import Environment, Rate, Task
 from memp_bench.envs.travelplanner import prompts
 from memp_bench.envs.travelplanner.evaluator import Evaluator
 from memp_bench.envs.travelplanner.loading import find_data, load_tables
@@ -23,6 +24,7 @@ from memp_bench.envs.travelplanner.tasks import SPLITS, TravelTask, load_tasks
 from memp_bench.envs.travelplanner.tools import Tools
 from memp_bench.envs.travelplanner.two_stage import TwoStage
 from memp_bench.envs.travelplanner.verdict import Mode as Evaluation
+from memp_bench.envs.travelplanner.verdict import Verdict
 
 Mode = Literal["two-stage", "sole-planning"]
 MODES: Final[tuple[Mode, ...]] = ("two-stage", "sole-planning")
@@ -59,6 +61,7 @@ class TravelPlanner:
         self.evaluation = evaluation
         self._data, self._environ = data, environ
         self._planner: Planner | None = None
+        self._rewrite: Callable[[str, TravelTask], str] | None = None
         if planner is not None:
             self.plan_with(planner)
         self._reader: PlanReader = ModelReader(reader) if reader is not None else RuleReader()
@@ -66,6 +69,13 @@ class TravelPlanner:
     def plan_with(self, planner: ChatModel | Planner) -> None:
         """Have `planner` write the plans of environments made from now on (two-stage mode)."""
         self._planner = planner if isinstance(planner, Planner) else Planner(planner)
+
+    def reworded(self, rewrite: Callable[[str, TravelTask], str]) -> "TravelPlanner":
+        """This benchmark with other queries: `rewrite` is given a task's id and the task. All else is shared."""
+        other = copy(self)
+        other._rewrite = rewrite
+        other.__dict__.pop("_tasks", None)  # read with the queries as they were
+        return other
 
     @property
     def name(self) -> str:
@@ -118,7 +128,11 @@ class TravelPlanner:
 
     @cached_property
     def _tasks(self) -> dict[str, TravelTask]:
-        return {f"{split}/{task.idx}": task for split in SPLITS for task in load_tasks(self.folder, split)}
+        tasks = {f"{split}/{task.idx}": task for split in SPLITS for task in load_tasks(self.folder, split)}
+        rewrite = self._rewrite
+        if rewrite is None:
+            return tasks
+        return {id: task.model_copy(update={"query": rewrite(id, task)}) for id, task in tasks.items()}
 
     @property
     def unknown_legs(self) -> int:
@@ -160,10 +174,20 @@ class TravelPlanner:
     def measure(self, products: Mapping[str, str]) -> Mapping[str, float]:
         """The six metrics over the tasks that were played: task id -> plan as JSON, empty where none was delivered."""
         tasks = [self._tasks[id] for id in products]
-        plans = (json.loads(product) if product else None for product in products.values())
-        verdicts = [self.evaluator.judge(task, plan) for task, plan in zip(tasks, plans, strict=True)]
+        verdicts = [self._judge(*item) for item in products.items()]
         scores = summarise(tasks, verdicts)
         return {name: getattr(scores, name).value for name in METRICS}
+
+    def rates(self, products: Mapping[str, str]) -> Mapping[str, Mapping[str, Rate]]:
+        """What each task adds to the six metrics: constraints kept of those asked for, or one plan of one."""
+        found = {}
+        for id, product in products.items():
+            scores = summarise([self._tasks[id]], [self._judge(id, product)])
+            found[id] = {name: getattr(scores, name) for name in METRICS}
+        return found
+
+    def _judge(self, id: str, product: str) -> Verdict:
+        return self.evaluator.judge(self._tasks[id], json.loads(product) if product else None)
 
     def environment(self) -> Environment:
         """A new environment.

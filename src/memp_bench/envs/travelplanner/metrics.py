@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from pydantic import Field
-
 from memp.records import Record
+from memp_bench.envs.base import Rate
 from memp_bench.envs.travelplanner.tasks import TravelTask
 from memp_bench.envs.travelplanner.verdict import COMMONSENSE, HARD, Verdict
 
@@ -17,18 +16,6 @@ METRICS = {
     "final": "Final Pass Rate",
 }
 """Field of `Scores` -> the official name."""
-
-
-class Rate(Record):
-    """So many of so many."""
-
-    passed: int = Field(ge=0)
-    total: int = Field(ge=0)
-
-    @property
-    def value(self) -> float:
-        """The share, 0 to 1; 0 of nothing."""
-        return self.passed / self.total if self.total else 0.0
 
 
 class Scores(Record):

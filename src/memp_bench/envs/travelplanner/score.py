@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from memp.records import Record
+from memp_bench.envs.base import Rate
 from memp_bench.envs.travelplanner.evaluator import Evaluator
-from memp_bench.envs.travelplanner.metrics import Rate, Scores, by_constraint, summarise
+from memp_bench.envs.travelplanner.metrics import Scores, by_constraint, summarise
 from memp_bench.envs.travelplanner.plans import Submission
 from memp_bench.envs.travelplanner.tasks import TravelTask
 from memp_bench.envs.travelplanner.verdict import Mode, Verdict
