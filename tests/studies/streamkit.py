@@ -110,6 +110,7 @@ class Run:
         self.model = model or ScriptedChat(read_and_open)
         self.workers = more.pop("workers", 4)
         self.on_episode = more.pop("on_episode", None)
+        self.player = more.pop("player", "local")
         self.config = config(**more)
         self.folder, self.builder, self.store = Path(folder), builder, store
         self.meter = Ledger(self.folder / "usage.jsonl", Budget(calls=budget))
@@ -127,6 +128,7 @@ class Run:
                 self.folder,
                 meter=self.meter,
                 workers=self.workers,
+                player=self.player,
                 on_episode=self.on_episode,
             )
             return await stream.run(tasks)

@@ -1,48 +1,38 @@
 """The evaluation stream: play tasks in groups, record, and let the memory change only between groups."""
 
-import asyncio
 import hashlib
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
+from typing import Literal
 
-from memp.errors import MempError, MissingExtra, RecordError
+from memp.errors import MempError
 from memp.memory import AsyncProceduralMemory
 from memp.models.base import ChatModel
 from memp.models.metered import Meter, Metered
-from memp.recall import Recall
 from memp.records import Receipt, Skipped
-from memp_bench.agents.episode import Episode, EpisodeFile, trajectory_of
-from memp_bench.agents.react import play
+from memp_bench.agents.episode import Episode, trajectory_of
 from memp_bench.envs.base import Benchmark, Measures, Task
 from memp_bench.studies.config import RunConfig
 from memp_bench.studies.journal import Group, Journal, left, merged, only_one
+from memp_bench.studies.players import Episodes, GroupPlayer, Interrupted, LocalPlayer, NotesLearning, Progress
 from memp_bench.studies.summary import Changes, Summary, summarise
 
-ATTEMPTS = 3
-Progress = Callable[[Episode], None]
+__all__ = ["Interrupted", "Stream"]
 
-
-class Interrupted(MempError):
-    """The stream stopped before its end; everything so far is kept, and repeating the command goes on.
-
-    `exit_code` is 3, or 1 when repeating cannot help before something is mended (a wrong key, an unknown model).
-    """
-
-    def __init__(self, message: str, *, hopeless: bool = False) -> None:
-        self.exit_code = 1 if hopeless else 3
-        super().__init__(message)
+Runner = Literal["local", "inspect"]
 
 
 class Stream:
     """One run in one folder: `run.json`, one file an episode, the run's own memory, and how far it is.
 
     Once a group of tasks has been played its games are never played again, so the memory they were played with is
-    the one they are learned into. `meter` counts everything the run uses; the summary's `usage` is its reading, so
-    for a run that may be resumed give a `Ledger`. `record` False keeps the episodes out of the memory: for splits
+    the one they are learned into. `player` plays the groups: `local`, `inspect` (extra `bench`), or one of your own
+    that leaves its episodes in `out`. `meter` counts everything the run uses; the summary's `usage` is its reading,
+    so for a run that may be resumed give a `Ledger`. `record` False keeps the episodes out of the memory: for splits
     whose verdicts nobody may learn from, now or later. `longest` cuts observations in the memory (not in the files):
     tables of thousands of characters would leave no room for anything else.
     """
@@ -57,6 +47,7 @@ class Stream:
         *,
         meter: Meter,
         workers: int = 2,
+        player: Runner | GroupPlayer = "local",
         on_episode: Progress | None = None,
         record: bool = True,
         longest: int | None = None,
@@ -67,7 +58,8 @@ class Stream:
         self._model = Metered(model, meter)
         self._memory = memory
         self._meter = meter
-        self._workers = asyncio.Semaphore(workers)
+        self._episodes = Episodes(config, benchmark, memory, out)
+        self._player = self._player_of(player, workers, on_episode)
         self._on_episode = on_episode
         self._record = record
         self._longest = longest
@@ -91,27 +83,39 @@ class Stream:
         groups: list[list[Episode]] = []
         for number, start in enumerate(range(0, len(tasks), size)):
             there = self._journal.read().get(number)
-            chosen = tasks[start : start + size]
+            chosen = list(enumerate(tasks[start : start + size], start))
             if there is None:
-                groups.append(await self._play_group(chosen, start))
+                groups.append(await self._play_group(chosen))
                 there = Group(group=number, games=len(chosen), stage="played", before=self._newest_receipt())
                 self._journal.add(there)
             else:
-                groups.append([self._played(task, start + n) for n, task in enumerate(chosen)])
+                groups.append([self._played(*task) for task in chosen])
             if there.stage == "played":
+                before = self._meter.snapshot()
                 receipt = await self._learn(groups[-1], there.before)
+                if isinstance(self._player, NotesLearning):
+                    await self._player.learned(start, self._meter.since(before))
                 self._journal.add(Group(group=number, games=len(chosen), stage="learned", receipt=receipt))
         return self._summary(groups, time.monotonic() - started)
 
     # -- playing -----------------------------------------------------------------------------------
 
-    async def _play_group(self, tasks: Sequence[Task], offset: int) -> list[Episode]:
-        try:
-            async with asyncio.TaskGroup() as group:
-                playing = [group.create_task(self._episode(task, offset + n)) for n, task in enumerate(tasks)]
-        except BaseExceptionGroup as failed:
-            raise _first(failed) from None
-        episodes = [task.result() for task in playing]
+    def _player_of(self, player: Runner | GroupPlayer, workers: int, on_episode: Progress | None) -> GroupPlayer:
+        if player == "local":
+            return LocalPlayer(self._episodes, self._model, workers=workers, on_episode=on_episode)
+        if player == "inspect":
+            from memp_bench.studies.inspect_player import InspectPlayer
+
+            return InspectPlayer(self._episodes, self._model, meter=self._meter, workers=workers, on_episode=on_episode)
+        return player
+
+    async def _play_group(self, tasks: Sequence[tuple[int, Task]]) -> list[Episode]:
+        episodes = await self._player.play(tasks)
+        if [episode.task_id for episode in episodes] != [task.id for _, task in tasks]:
+            raise MempError(
+                f"{type(self._player).__name__} gave {len(episodes)} episodes for {len(tasks)} tasks, or others: "
+                "nothing was learned from them"
+            )
         broken = [e for e in episodes if e.failure is not None and e.failure.boundary != "environment"]
         if broken:
             first = broken[0].failure
@@ -121,72 +125,11 @@ class Stream:
             )
         return episodes
 
-    def _file(self, number: int) -> EpisodeFile:
-        return EpisodeFile(self.out / "episodes" / f"{number:05d}.jsonl")
-
-    def _played(self, task: Task, number: int) -> Episode:
-        """An episode of a group that is over.
-
-        Raises:
-            RecordError: its file is not there, or holds another game.
-        """
-        file = self._file(number)
-        try:
-            episode = file.read()
-        except (OSError, RecordError) as error:
-            raise RecordError(
-                f"the run's episode {file.path} cannot be read ({error}); start again elsewhere"
-            ) from None
-        if episode.task_id != task.id:
-            raise RecordError(f"{file.path} holds {episode.task_id}, not {task.id}: the games changed under the run")
-        return self._seen(episode)
-
-    async def _episode(self, task: Task, number: int) -> Episode:
-        file = self._file(number)
-        if file.path.exists():
-            try:
-                there = file.read()
-            except RecordError:
-                there = None  # killed before its header was written
-            if there is not None and there.task_id == task.id and (there.counted or _broken_for_good(there)):
-                return self._seen(there)
-        async with self._workers:
-            for _ in range(ATTEMPTS):
-                episode = await self._attempt(task, file)
-                if episode.counted or _hopeless(episode):
-                    break
-        if episode.failure is not None and _hopeless(episode) and not _broken_for_good(episode):
-            raise Interrupted(
-                f"{episode.failure.message}. Nothing is lost; repeat the command when this is mended", hopeless=True
-            )
-        return self._seen(episode)
-
-    def _seen(self, episode: Episode) -> Episode:
+    def _played(self, number: int, task: Task) -> Episode:
+        episode = self._episodes.read(number, task)
         if self._on_episode is not None:
             self._on_episode(episode)
         return episode
-
-    async def _attempt(self, task: Task, file: EpisodeFile) -> Episode:
-        env = self._benchmark.environment()
-        try:
-            with file:
-                return await play(
-                    env,
-                    task,
-                    self._model,
-                    instructions=self._benchmark.instructions,
-                    example=self._benchmark.example,
-                    recall=self._recall,
-                    max_steps=self.config.max_steps,
-                    temperature=self.config.temperature,
-                    seed=self.config.seed,
-                    file=file,
-                )
-        finally:
-            await env.close()
-
-    async def _recall(self, task: str) -> Recall | None:
-        return None if self._memory is None else await self._memory.retrieve(task)
 
     # -- learning ----------------------------------------------------------------------------------
 
@@ -266,27 +209,6 @@ class Stream:
                 "out": str(self.out),
             }
         )
-
-
-def _hopeless(episode: Episode) -> bool:
-    return episode.failure is not None and not episode.failure.retryable
-
-
-def _broken_for_good(episode: Episode) -> bool:
-    """A game that cannot be played, now or later, while others may be."""
-    failure = episode.failure
-    if failure is None or failure.kind == MissingExtra.__name__:
-        return False
-    return failure.boundary == "environment" and not failure.retryable
-
-
-def _first(failed: BaseExceptionGroup) -> BaseException:
-    """The first error that was raised on purpose, or the first at all."""
-    known, _ = failed.split(MempError)
-    error: BaseException = known or failed
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def _changes(groups: Iterable[Group]) -> Changes:
