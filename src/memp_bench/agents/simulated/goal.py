@@ -1,7 +1,13 @@
-"""What the player understands of a task sentence. English words only: no thing of any house is named here."""
+"""What the player understands of a task sentence. English words only: no thing of any house is named here.
+
+A player knows English: a sentence in other words (`memp_bench.envs.wordings`) is understood by the very list that it
+was worded with. So re-wording costs a simulated player nothing by itself; what is lost is what *retrieval* loses.
+"""
 
 import re
 from dataclasses import dataclass
+
+from memp_bench.envs.wordings.household import plainly
 
 _STATES = {"hot": "heat", "warm": "heat", "cold": "cool", "chilled": "cool", "washed": "clean", "rinsed": "clean"}
 """Adjectives and the verbs that bring them about."""
@@ -27,6 +33,7 @@ class Goal:
 
 def read_goal(task: str, works: tuple[str, ...]) -> Goal:
     """Read a task sentence with the verbs `works` of the grammar."""
+    task = plainly(task) or task
     text = re.sub(r"[.!\"]+", " ", task.lower()).strip()
     words = re.findall(r"[a-z]+", text)
     wanted = tuple(verb for verb in works if any(_means(word, verb) for word in words))

@@ -138,6 +138,8 @@ def _room(text: str) -> str:
         ("entire room", "Entire home/apt"),
         ("entire home", "Entire home/apt"),
         ("entire place", "Entire home/apt"),
+        ("entire bedroom", "Entire home/apt"),
+        ("entire unit", "Entire home/apt"),
         ("private", "Private room"),
         ("shared", "Shared room"),
     )
