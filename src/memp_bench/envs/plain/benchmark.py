@@ -52,7 +52,7 @@ class Goal:
         if self.tool:
             return f"look at the {self.thing} under the {self.tool}."
         if self.count > 1:
-            return f"find two {self.thing}s and put them in the {self.place}."
+            return f"find two {self.thing} and put them in the {self.place}."
         state = {"heat": "hot", "cool": "cool", "clean": "clean"}.get(self.verb, "")
         return f"put a {state + ' ' if state else ''}{self.thing} in the {self.place}."
 
