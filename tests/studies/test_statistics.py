@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from itertools import product
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from memp_bench.studies.statistics import (
     effective_size,
     mcnemar,
     paired_shares,
+    sign_flips,
     spread,
     wilson,
 )
@@ -132,6 +134,29 @@ def test_mcnemar_without_pairs_that_differ_and_with_very_many():
     assert mcnemar(3_000, 0) == 0  # less than a float can hold
     with pytest.raises(ValueError, match="regressions"):
         mcnemar(-1, 3)
+
+
+@given(st.lists(st.sampled_from((-1, 0, 1)), max_size=80))
+def test_sign_flips_are_mcnemar_where_each_task_has_one_pair(net):
+    assert sign_flips(net) == pytest.approx(mcnemar(net.count(1), net.count(-1)))
+
+
+@given(st.lists(st.integers(-3, 3), max_size=8))
+def test_sign_flips_weigh_every_way_to_turn_the_tasks(net):
+    ways = [abs(sum(s * n for s, n in zip(signs, net, strict=True))) for signs in product((1, -1), repeat=len(net))]
+    assert sign_flips(net) == pytest.approx(sum(way >= abs(sum(net)) for way in ways) / len(ways))
+
+
+def test_sign_flips_keep_their_level_where_mcnemar_over_all_pairs_does_not():
+    """Tasks each have a leaning of their own towards one arm; on the whole the arms are alike."""
+    random, found, naive = np.random.default_rng(6), 0, 0
+    for _ in range(TRIALS):
+        first, second = (random.binomial(1, random.beta(0.5, 0.5, size=(60, 1)), size=(60, 3)) for _ in range(2))
+        change = first - second
+        found += sign_flips(change.sum(axis=1).tolist()) < 0.05
+        naive += mcnemar(int((change > 0).sum()), int((change < 0).sum())) < 0.05
+    assert 0.02 < found / TRIALS < 0.065
+    assert naive / TRIALS > 0.1
 
 
 def test_paired_shares_has_a_width_where_nothing_differs():

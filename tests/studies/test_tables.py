@@ -129,6 +129,9 @@ def test_an_unknown_cost_stays_unknown():
     assert results(*runs).cells[0].build.cost == 1
 
 
+ARMS = (("none", "-----+"), ("memory", "++++++"))
+
+
 # -- beside the base arm -------------------------------------------------------------------------------
 
 
@@ -145,6 +148,7 @@ def test_repairs_and_regressions_are_counted_by_task_and_seed():
     assert (versus.success.value, versus.success.n) == (3 / 8, 8)
     assert versus.success.sd == pytest.approx(abs(1 / 4 - 2 / 4) / sqrt(2))
     assert versus.p == 0.375
+    assert versus.p_tasks == 0.5  # by task -1, 2, 1, 0, 1: 8 of the 16 ways to turn them sum up to 3 or more
     assert versus.steps.value == (-10 * 4 - 4 * 4) / 8
     assert versus.tokens.value == 150  # 300 more in one of the seeds
     # by task: t0 -1 +0, t1 +1 +1, t2 +1, t3 0 0, t4 +1
@@ -172,6 +176,15 @@ def test_the_base_is_of_the_same_place_backbone_and_seed():
         ("dev", "small", 2, 1),
         ("test", "big", 2, 1),
     ]
+
+
+def test_seeds_that_repeat_each_other_are_no_further_evidence():
+    played = [run(arm, outcomes(text), seed=seed) for arm, text in ARMS for seed in range(3)]
+    versus = results(*played, seeds=(0, 1, 2)).cells[1].versus
+    assert (versus.pairs, versus.repairs, versus.p, versus.p_tasks) == (18, 15, round(2 / 2**15, 10), 2 / 2**5)
+    alone = results(*played[::3]).cells[1].versus
+    assert alone.p == alone.p_tasks == 2 / 2**5
+    assert (alone.success.low, alone.success.high) == (versus.success.low, versus.success.high)
 
 
 def test_no_difference_is_not_certain():

@@ -37,7 +37,7 @@ class Row(NamedTuple):
     task: str
     family: str
     counted: bool
-    figures: Mapping[str, float]
+    figures: Mapping[str, int]
     """success (0 or 1), steps, tokens, calls, recalled."""
     rates: Mapping[str, Rate]
 

@@ -33,6 +33,9 @@ class Comparison(Record):
     """Difference of the success rates; interval from a bootstrap over tasks."""
     p: float = Field(ge=0, le=1)
     """McNemar's exact test over tasks and seeds, two-sided."""
+    p_tasks: float | None = Field(None, ge=0, le=1)
+    """The same with the seeds of a task turned together (exact sign flips): pairs of one task are not independent, so
+    with several seeds this is the one to believe. With one seed it is `p`."""
     steps: Interval
     tokens: Interval
     """Differences of means, bootstrap over tasks."""

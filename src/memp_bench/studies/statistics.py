@@ -8,6 +8,7 @@ given is the standard deviation over seeds, which stands beside it.
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import NormalDist, stdev
 from typing import NamedTuple
@@ -86,8 +87,8 @@ def clustered_wilson(successes: Numbers, sizes: Numbers) -> Bounds:
 def mcnemar(repairs: int, regressions: int) -> float:
     """McNemar's exact test (1947; two-sided binomial over the pairs that differ): the p-value.
 
-    Pairs are taken as independent. Where tasks were played under several seeds they are not, and p is too small;
-    the bootstrap interval of the difference is not misled.
+    Pairs are taken as independent. Where tasks were played under several seeds they are not, and p is too small:
+    `sign_flips` and the bootstrap interval of the difference are not misled.
 
     Raises:
         ValueError: a number is negative.
@@ -98,6 +99,24 @@ def mcnemar(repairs: int, regressions: int) -> float:
     tail = sum(math.comb(n, k) for k in range(min(repairs, regressions) + 1))
     p: float = 2 * tail / 2**n  # whole numbers of any length: nothing overflows or is rounded before the end
     return min(1.0, p)
+
+
+def sign_flips(net: Sequence[int]) -> float:
+    """McNemar's exact test for tasks with several pairs each: the p-value of `net`, repairs less regressions by task.
+
+    A task's pairs are turned together: had the arms been alike, each task might as well have come out the other way
+    round, so all 2^tasks such outcomes are weighed (exactly, by their sums). With one pair a task it is `mcnemar`.
+    """
+    ways = Counter({0: 1})  # sum -> in how many of the outcomes
+    for size in filter(None, net):
+        turned: Counter[int] = Counter()
+        for total, count in ways.items():
+            turned[total + size] += count
+            turned[total - size] += count
+        ways = turned
+    far = sum(count for total, count in ways.items() if abs(total) >= abs(sum(net)))
+    p: float = far / ways.total()
+    return p
 
 
 def paired_shares(repairs: float, regressions: float, n: float) -> Bounds:

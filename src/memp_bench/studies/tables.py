@@ -6,12 +6,13 @@ the same `Results`, byte for byte.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 from memp_bench.studies.played import Played, Row, Runs, remarks, runs_of
 from memp_bench.studies.pooling import Kind, Score, distribution, exact, interval
 from memp_bench.studies.results import Build, Cell, Comparison, Distribution, Interval, Point, Results
 from memp_bench.studies.spec import Arm, Size, Study
-from memp_bench.studies.statistics import Bootstrap, mcnemar
+from memp_bench.studies.statistics import Bootstrap, mcnemar, sign_flips
 
 __all__ = ["TOKENS_PER_SUCCESS", "WITH_BUILDING", "Played", "results_of"]
 
@@ -156,8 +157,13 @@ def _versus(name: str, runs: Runs, base: Runs, bootstrap: Bootstrap) -> Comparis
         }
         return interval(scores, kind, bootstrap)
 
-    changes = Counter(a.figures["success"] - b.figures["success"] for there in pairs.values() for a, b in there)
-    if not changes.total():
+    changes: Counter[int] = Counter()
+    net: Counter[str] = Counter()  # repairs less regressions of each task
+    for with_, without in chain.from_iterable(pairs.values()):
+        change = with_.figures["success"] - without.figures["success"]
+        changes[change] += 1
+        net[with_.task] += change
+    if not changes:
         return None
     return Comparison(
         base=name,
@@ -166,6 +172,7 @@ def _versus(name: str, runs: Runs, base: Runs, bootstrap: Bootstrap) -> Comparis
         regressions=changes[-1],
         success=difference("success", "difference"),
         p=exact(mcnemar(changes[1], changes[-1])),
+        p_tasks=exact(sign_flips(list(net.values()))),
         steps=difference("steps", "mean"),
         tokens=difference("tokens", "mean"),
     )
