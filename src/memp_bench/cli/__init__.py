@@ -8,6 +8,7 @@ COMMANDS = {
     "demo": ("memp_bench.cli.demo:demo", "See an agent play, remember, correct itself and get better (two minutes)."),
     "learn": ("memp_bench.cli.learn:learn", "Build a memory from expert trajectories."),
     "run": ("memp_bench.cli.run:run", "Play an evaluation stream, with memory or without."),
+    "study": ("memp_bench.cli.study:study", "The paper's experiments by name: list, show, run, resume, report."),
     "score": ("memp_bench.cli.score:score", "Judge a file of TravelPlanner plans."),
     "memory": ("memp.cli.memory:memory", "Look at a memory, and change it with a reason."),
     "doctor": ("memp_bench.cli.doctor:doctor", "Check this installation and a memory file."),

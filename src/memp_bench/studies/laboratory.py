@@ -1,0 +1,321 @@
+"""Runs a study in a folder: learned memories first, then every cell as a stream; stopped at any moment, it goes on."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from memp.errors import BudgetExceeded, MempError
+from memp.models.base import ChatModel
+from memp.models.metered import Budget, Metered
+from memp.records import Usage
+from memp_bench.agents.episode import Episode
+from memp_bench.agents.registry import is_simulated
+from memp_bench.envs.base import Benchmark, PlansWithModel, Task
+from memp_bench.studies import memories
+from memp_bench.studies.cells import CellPlan, MemoryPlan, cells, config_of, distinct, memory_of
+from memp_bench.studies.config import RunConfig
+from memp_bench.studies.journal import only_one
+from memp_bench.studies.ledger import Ledger
+from memp_bench.studies.manifest import digest
+from memp_bench.studies.outcome import Noted, Outcome, Watch, group_sizes, rates_of, updates_of
+from memp_bench.studies.spec import Limits, Place, Size, Study
+from memp_bench.studies.stream import Interrupted, Stream
+
+LEDGER = "usage.jsonl"
+_WALL = "wall.json"
+_TICK_S = 2.0
+
+
+class Settings(NamedTuple):
+    """How a study is run; nothing here changes what comes out."""
+
+    out: Path
+    workers: int = 8
+    data: Path | None = None
+    cache: Path | None = None
+    only: str = ""
+    """Cells whose label holds this, in any case."""
+    remote: Mapping[str, Any] = {}
+    """Options of models behind a wire: timeout, max_concurrency, price."""
+
+
+class Laboratory:
+    """One study of one size in one folder.
+
+    Cells run one after the other, the episodes of a group at once. Everything that costs is written down as it
+    happens, so that caps hold over all processes that ever worked in the folder.
+    """
+
+    def __init__(self, study: Study, size: Size, settings: Settings, *, limits: Limits | None = None) -> None:
+        self.study, self.size, self.settings = study, size, settings
+        self.out = settings.out
+        self.limits = limits or size.limits
+        self.plans = cells(study, size)
+        self.chosen = tuple(plan for plan in self.plans if settings.only.lower() in plan.label.lower())
+        if study.kind == "runs" and not self.chosen:
+            labels = "; ".join(plan.label for plan in self.plans[:5])
+            raise MempError(f"--only {settings.only!r} is in no cell's label; the first are: {labels}")
+        self._houses: dict[tuple[object, ...], Benchmark] = {}
+
+    # -- what there is to do -----------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Whether every policy, embedder and model could be asked at all; sends nothing.
+
+        Raises:
+            UnknownName, MissingKey, MissingExtra: one could not.
+        """
+        from memp_bench.cli import parts
+
+        for plan in distinct(self.chosen):
+            config = config_of(plan, self.size)
+            parts.check_names(config)
+            agent = parts.agent_model(config, **self.settings.remote)
+            if config.memory:
+                parts.builder_model(config, agent, **self.settings.remote)
+            if (learned := memory_of(plan, self.size)) and learned.teacher:
+                self._model(learned.teacher, config)
+
+    def house(self, place: Place) -> Benchmark:
+        """The benchmark of a place, in its words. Places that differ in the split share it.
+
+        Raises:
+            EnvironmentFailed, MissingExtra: its data or engine is not there.
+        """
+        key = (place.benchmark, place.generated, place.mode, place.strategy, place.wording)
+        if key not in self._houses:
+            self._houses[key] = self._open(place)
+        return self._houses[key]
+
+    def _open(self, place: Place) -> Benchmark:
+        from memp_bench.benchmarks import benchmark
+
+        house = benchmark(
+            place.benchmark,
+            data=None if place.generated else self.settings.data,
+            workers=self.settings.workers,
+            cache=self.settings.cache,
+            mode=place.mode or "two-stage",
+            strategy=place.strategy or "direct",
+            generated=place.generated,
+        )
+        if place.wording in (None, "plain"):
+            return house
+        from memp_bench.envs.wording import reworded
+
+        return reworded(house, str(place.wording))
+
+    def tasks(self, plan: CellPlan) -> list[Task]:
+        """The cell's tasks in the order of its stream: the same for every arm and backbone of a seed."""
+        from memp_bench.cli.run import in_stream_order
+
+        house = self.house(plan.place)
+        return in_stream_order(house.tasks(plan.place.split, games=plan.place.games, seed=plan.seed), plan.seed)
+
+    def memory_plans(self) -> dict[str, tuple[MemoryPlan, CellPlan]]:
+        """The memories to learn, each with the first cell that needs it."""
+        found: dict[str, tuple[MemoryPlan, CellPlan]] = {}
+        for plan in distinct(self.chosen):
+            if learned := memory_of(plan, self.size):
+                found.setdefault(learned.slug, (learned, plan))
+        return found
+
+    def total(self) -> int:
+        """Episodes to play and training tasks to learn from, those that are done included."""
+        learning = sum(len(self._train(learned, plan)) for learned, plan in self.memory_plans().values())
+        return learning + sum(len(self.tasks(plan)) for plan in distinct(self.chosen))
+
+    def _plain(self, plan: CellPlan) -> Benchmark:
+        return self.house(plan.place.model_copy(update={"wording": None}))
+
+    def _train(self, learned: MemoryPlan, plan: CellPlan) -> Sequence[Task]:
+        return self._plain(plan).tasks(learned.learned.split, games=learned.learned.games, seed=0)
+
+    def data_digests(self) -> dict[str, str]:
+        """A digest for each set of tasks that is read from files: what they are called and what is in them."""
+        found: dict[str, str] = {}
+        sets: dict[tuple[str, str], list[Task]] = {}
+        for plan in distinct(self.plans):
+            if plan.place.benchmark == "alfworld":
+                sets.setdefault(("alfworld", plan.place.split), []).extend(self.tasks(plan))
+            elif plan.place.benchmark == "travelplanner" and not plan.place.generated:
+                folder = getattr(self.house(plan.place), "folder", None)
+                found.setdefault("travelplanner", _folder_digest(folder) if folder else "")
+        for learned, plan in self.memory_plans().values():
+            if learned.benchmark == "alfworld":
+                sets.setdefault(("alfworld", learned.learned.split), []).extend(self._train(learned, plan))
+        for (name, split), tasks in sets.items():
+            games = {task.id: task.payload["game"] for task in tasks}
+            found[f"{name} {split}"] = digest(
+                part for id in sorted(games) for part in (id.encode(), Path(games[id]).read_bytes())
+            )
+        return found
+
+    # -- running -----------------------------------------------------------------------------------------
+
+    async def run(self, *, advance: Callable[[str], None]) -> None:
+        """Run what is missing in the folder, which is this study's (`Manifest.claim`).
+
+        `advance` is called with a note after every episode, also after those that are there already.
+
+        Raises:
+            Interrupted, BudgetExceeded: stopped early; everything so far is in the folder.
+        """
+        with only_one(self.out):
+            limits = self.limits
+            all_simulated = all(is_simulated(plan.backbone.agent) for plan in self.chosen)
+            cost = None if all_simulated else limits.cost  # nothing is bought, and what costs nothing has no price
+            meter = Ledger(self.out / LEDGER, Budget(calls=limits.calls, tokens=limits.tokens, cost=cost))
+            async with _wall_time(self.out / _WALL, limits.hours):
+                for plan in distinct(self.chosen):
+                    await self._labelled(plan, meter, advance)
+
+    async def _labelled(self, plan: CellPlan, meter: Ledger, advance: Callable[[str], None]) -> None:
+        """Run a cell; what stops it names the cell."""
+        try:
+            await self._cell(plan, meter, advance)
+        except BudgetExceeded:
+            raise
+        except Interrupted as error:
+            raise Interrupted(f"{plan.label}: {error}", hopeless=error.exit_code == 1) from None
+
+    async def _cell(self, plan: CellPlan, meter: Ledger, advance: Callable[[str], None]) -> None:
+        from memp_bench.cli import parts
+
+        folder = self.out / "runs" / plan.slug
+        learned = memory_of(plan, self.size)
+        bench = memories.Bench(self._plain(plan), meter, self.settings.workers, self._model, advance)
+        if learned is not None:
+            await self._memory(learned, bench, plan)
+        tasks = self.tasks(plan)
+        if Outcome.read(folder) is not None:
+            for _ in tasks:
+                advance(plan.label)
+            return
+        config = config_of(plan, self.size)
+        config.claim(folder)
+        house = self.house(plan.place)
+        agent = parts.agent_model(config, **self.settings.remote)
+        writer = parts.builder_model(config, agent, **self.settings.remote) if config.memory else None
+        if isinstance(house, PlansWithModel):
+            house.plan_with(Metered(agent, meter))
+        watch, memory = Watch(len(tasks)), None
+
+        def seen(episode: Episode) -> None:
+            watch.add(episode)
+            advance(plan.label)
+
+        try:
+            if config.memory:
+                source = memories.file_of(self.out / "memories", learned) if learned else None
+                parts.start_from(source, folder / "memory.db")
+                noted = Noted(writer, folder / "written.jsonl") if writer is not None else None
+                memory = parts.memory_of(config, folder / "memory.db", noted, meter)
+            stream = Stream(
+                config,
+                house,
+                agent,
+                memory,
+                folder,
+                meter=meter,
+                workers=self.settings.workers,
+                player=self.size.runner,
+                on_episode=seen,
+                record=parts.may_learn(config.benchmark, config.split),
+                longest=parts.LONGEST_SEEN.get(config.benchmark),
+            )
+            await stream.run(tasks)
+            stats = memory.stats() if memory is not None else None
+        finally:
+            for model in {id(m): m for m in (agent, writer) if m is not None}.values():
+                await model.close()
+            if memory is not None:
+                await memory.close()
+        done = Outcome(simulated=agent.simulated, groups=group_sizes(folder))
+        if stats is not None:
+            held = sum(stats.procedures.values())
+            updates, skipped = updates_of(folder, procedures=held, trajectories=stats.trajectories)
+            done = done.model_copy(update={"updates": updates, "skipped": skipped})
+        episodes = [episode for group in done.episodes(folder) for episode in group]
+        done.model_copy(update={"rates": rates_of(house, episodes)}).write(folder)
+
+    async def _memory(self, learned: MemoryPlan, bench: memories.Bench, plan: CellPlan) -> None:
+        """Make the cell's learned memory, unless another cell had it made in this process."""
+        folder = self.out / "memories"
+        first = self.memory_plans()[learned.slug][1].slug == plan.slug
+        if memories.made(folder, learned) is None:
+            await memories.make(learned, folder, bench)
+        elif first:
+            for _ in self._train(learned, plan):
+                bench.advance("learned")
+        await memories.warm(learned, folder, plan.backbone.embedder, bench)
+
+    def _model(self, name: str, config: RunConfig) -> ChatModel:
+        from memp_bench.cli import parts
+
+        return parts.agent_model(config.model_copy(update={"model": name}), **self.settings.remote)
+
+    async def close(self) -> None:
+        """Stop the environments."""
+        for house in {id(house): house for house in self._houses.values()}.values():
+            await house.close()
+        self._houses.clear()
+
+
+def spent(out: Path) -> dict[str, float]:
+    """Everything that was used in a study's folder, lost attempts included: calls, tokens, cost, wall_s."""
+    total = sum(Ledger(out / LEDGER).usage.values(), Usage())
+    used = {"calls": float(total.calls), "tokens": float(total.tokens), "wall_s": _wall_so_far(out / _WALL)}
+    return used if total.cost is None else used | {"cost": total.cost}
+
+
+def _wall_so_far(file: Path) -> float:
+    try:
+        return float(json.loads(file.read_text())["wall_s"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
+
+
+@asynccontextmanager
+async def _wall_time(file: Path, hours: float | None) -> AsyncIterator[None]:
+    """Counts the time of all processes, and stops when there are no more `hours`.
+
+    Raises:
+        BudgetExceeded: the time is over.
+    """
+    before, started = _wall_so_far(file), time.monotonic()
+
+    def note() -> None:
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps({"wall_s": round(before + time.monotonic() - started, 1)}))
+        part.replace(file)
+
+    async def tick() -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            note()
+
+    over = BudgetExceeded(f"the cap of {hours or 0:g} hours is reached; everything so far is kept; raise it to go on")
+    left = None if hours is None else hours * 3600 - before
+    if left is not None and left <= 0:
+        raise over
+    ticking = asyncio.create_task(tick())
+    try:
+        async with asyncio.timeout(left):
+            yield
+    except TimeoutError:
+        raise over from None
+    finally:
+        ticking.cancel()
+        with suppress(asyncio.CancelledError):
+            await ticking
+        note()
+
+
+def _folder_digest(folder: Path) -> str:
+    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.suffix in (".gz", ".txt", ".csv"))
+    return digest(part for file in files for part in (file.relative_to(folder).as_posix().encode(), file.read_bytes()))

@@ -1,0 +1,211 @@
+"""Learned memories: made once, before the first cell that needs them, and shared by all that need the same."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from memp.errors import MempError, RecordError
+from memp.memory import AsyncProceduralMemory
+from memp.models.base import ChatModel
+from memp.models.metered import Meter, Metered
+from memp.records import Receipt, Record, Skipped, Trajectory, Usage
+from memp_bench.agents.episode import EpisodeFile, trajectory_of
+from memp_bench.envs.base import Benchmark, PlansWithModel, Task
+from memp_bench.studies.cells import MemoryPlan
+from memp_bench.studies.config import RunConfig
+from memp_bench.studies.outcome import Noted, Watch, written
+from memp_bench.studies.results import Build
+from memp_bench.studies.stream import Stream
+
+
+class Made(Record):
+    """A memory that is finished. Written last, so that where it is, the memory is whole."""
+
+    build: Build
+    digest: str
+    """Of what it says, whatever the ids and times in it."""
+    skipped: int
+    """Tasks and trajectories that gave nothing."""
+
+
+class Bench(NamedTuple):
+    """What making a memory needs of the laboratory."""
+
+    house: Benchmark
+    meter: Meter
+    workers: int
+    model: Callable[[str, RunConfig], ChatModel]
+    """The model of that name."""
+    advance: Callable[[str], None]
+
+
+def file_of(folder: Path, plan: MemoryPlan) -> Path:
+    """The memory's file."""
+    return folder / f"{plan.slug}.db"
+
+
+def made(folder: Path, plan: MemoryPlan) -> Made | None:
+    """What was made; None while it is not finished."""
+    try:
+        return Made.parse((folder / f"{plan.slug}.json").read_text(encoding="utf-8"))
+    except (OSError, RecordError):
+        return None
+
+
+async def make(plan: MemoryPlan, folder: Path, bench: Bench) -> Made:
+    """Make the memory, or go on where an earlier process stopped.
+
+    Raises:
+        Interrupted, BudgetExceeded: stopped early; what was learned so far is in the folder.
+        MempError: the data is not there.
+    """
+    from memp_bench.cli import parts
+
+    if there := made(folder, plan):
+        return there
+    folder.mkdir(parents=True, exist_ok=True)
+    notes = folder / f"{plan.slug}.written.jsonl"
+    config = _config(plan)
+    writer = None if plan.builder == "rules" else bench.model(plan.builder, config)
+    tasks = bench.house.tasks(plan.learned.split, games=plan.learned.games, seed=0)
+    played, played_skipped, acting = await _played(plan, folder, bench, tasks)
+    noted = Noted(writer, notes) if writer is not None else None
+    try:
+        async with parts.memory_of(config, file_of(folder, plan), noted, bench.meter) as memory:
+            receipts, skipped = await _learn(plan, memory, bench, tasks, played)
+            procedures, digest = _content(memory)
+            trajectories = memory.stats().trajectories
+    finally:
+        if writer is not None:
+            await writer.close()
+    used = written(notes) + acting
+    left_out = [*played_skipped, *skipped, *(item for receipt in receipts for item in receipt.skipped)]
+    build = Build(
+        procedures=procedures,
+        trajectories=trajectories,
+        added=procedures,
+        revised=0,
+        retired=0,
+        calls=used.calls,
+        tokens=used.tokens,
+        cost=used.cost,
+    )
+    done = Made(build=build, digest=digest, skipped=len({item.subject for item in left_out}))
+    part = folder / f"{plan.slug}.json.part"
+    part.write_text(done.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    part.replace(folder / f"{plan.slug}.json")
+    return done
+
+
+async def warm(plan: MemoryPlan, folder: Path, embedder: str, bench: Bench) -> None:
+    """Have the memory's tasks embedded once, before cells take their copies: an embedder behind a wire costs."""
+    from memp_bench.cli import parts
+
+    if embedder == "static":
+        return
+    config = _config(plan).model_copy(update={"embedder": embedder, "retrieve": "query", "update": "vanilla"})
+    async with parts.memory_of(config, file_of(folder, plan), None, bench.meter) as memory:
+        await memory.retrieve("which tasks are there", k=1, log=False)
+
+
+def _config(plan: MemoryPlan) -> RunConfig:
+    return RunConfig.parse(
+        {
+            "benchmark": plan.benchmark,
+            "split": plan.learned.split,
+            "games": plan.learned.games,
+            "model": plan.teacher or plan.builder,
+            "builder": plan.builder,
+            "base_url": plan.base_url,
+            "build": plan.build,
+            "update": plan.update,
+            "retrieve": plan.retrieve,
+            "generated": plan.generated,
+        }
+    )
+
+
+async def _learn(
+    plan: MemoryPlan,
+    memory: AsyncProceduralMemory,
+    bench: Bench,
+    tasks: Sequence[Task],
+    played: list[Trajectory] | None,
+) -> tuple[list[Receipt], list[Skipped]]:
+    from memp_bench.envs.travelplanner.benchmark import TravelPlanner
+    from memp_bench.envs.travelplanner.memories import learnable
+    from memp_bench.studies.learn import learn, remember
+
+    if played is not None:
+        least = plan.learned.above
+        good = [t for t in played if (memory.succeeded(t) if least is None else t.reward > least)]
+        kept = {t.id for t in good}
+        failed = [Skipped(subject=t.id, reason=f"its reward is {t.reward:.2f}") for t in played if t.id not in kept]
+        return await remember(memory, good), failed
+    if isinstance(bench.house, TravelPlanner):
+        gold, skipped = learnable(bench.house, tasks, facts=plan.builder == "rules")
+        receipts = await remember(memory, gold)
+        for trajectory in gold:
+            bench.advance(trajectory.tags.get("family", ""))
+        return receipts, skipped
+    if plan.learned.source == "gold":
+        raise MempError(f"{plan.benchmark} has no annotators' plans to learn from; its source is expert or played")
+    return await learn(memory, bench.house, tasks, on_task=bench.advance)
+
+
+async def _played(
+    plan: MemoryPlan, folder: Path, bench: Bench, tasks: Sequence[Task]
+) -> tuple[list[Trajectory] | None, list[Skipped], Usage]:
+    """What the teacher does in the training tasks without memory; None when nobody plays."""
+    from memp_bench.cli import parts
+
+    if plan.teacher is None:
+        return None, [], Usage()
+    config = _config(plan).model_copy(
+        update={
+            "memory": False,
+            "options": plan.options,
+            "max_steps": plan.max_steps or 30,
+            "temperature": plan.temperature,
+        }
+    )
+    teacher, out, watch = bench.model(plan.teacher, config), folder / plan.slug, Watch(len(tasks))
+    if isinstance(bench.house, PlansWithModel):
+        bench.house.plan_with(Metered(teacher, bench.meter))
+
+    def seen(episode: object) -> None:
+        watch.add(episode)  # type: ignore[arg-type]
+        bench.advance("learning")
+
+    try:
+        stream = Stream(
+            config, bench.house, teacher, None, out, meter=bench.meter, workers=bench.workers, on_episode=seen
+        )
+        await stream.run(tasks)
+    finally:
+        await teacher.close()
+    episodes = [EpisodeFile(out / "episodes" / f"{number:05d}.jsonl").read() for number in range(len(tasks))]
+    used = sum((u for episode in episodes if episode.counted for u in episode.usage.values()), Usage())
+    longest = parts.LONGEST_SEEN.get(plan.benchmark)
+    found = [
+        trajectory_of(
+            episode,
+            hashlib.sha256(f"{plan.slug}/{episode.task_id}".encode()).hexdigest()[:32],
+            source=f"{plan.benchmark}:{episode.task_id}",
+            longest=longest,
+        )
+        for episode in episodes
+        if episode.counted
+    ]
+    lost = [Skipped(subject=e.task_id, reason="could not be played") for e in episodes if not e.counted]
+    return found, lost, used
+
+
+def _content(memory: AsyncProceduralMemory) -> tuple[int, str]:
+    """How many procedures it holds, and a digest of what they say."""
+    procedures = list(memory.procedures())
+    digest = hashlib.sha256()
+    for said in sorted(procedure.revision.content.model_dump_json() for procedure in procedures):
+        digest.update(said.encode() + b"\n")
+    return len(procedures), digest.hexdigest()[:16]
