@@ -11,12 +11,12 @@ from memp.build import build_policy
 from memp.errors import MempError
 from memp.memory import AsyncProceduralMemory
 from memp.models.base import ChatModel
-from memp.models.metered import Meter
+from memp.models.metered import Meter, Metered
 from memp.models.registry import embedder as named_embedder
 from memp.records import now
-from memp.retrieve import retrieve_policy
-from memp.update import update_policy
+from memp.stores.sqlite import SqliteStore
 from memp.update.discard import Discard
+from memp_bench import baselines
 from memp_bench.agents.registry import backbone, check
 from memp_bench.studies.config import RunConfig
 
@@ -98,8 +98,7 @@ def check_names(config: RunConfig) -> None:
         UnknownName, MissingKey, MissingExtra: one of them does not, or could not be asked.
     """
     build_policy(config.build)
-    retrieve_policy(config.retrieve)
-    update_policy(config.update)
+    baselines.check(config.retrieve, config.update)
     check(named_embedder(config.embedder))
 
 
@@ -112,11 +111,21 @@ def memory_of(
     clock: Callable[[], datetime] = now,
 ) -> AsyncProceduralMemory:
     """The run's memory in `file`."""
+    store = SqliteStore(file)
+    success_at = SUCCESS_AT.get(config.benchmark, 1.0)
+    chosen = baselines.policies(
+        config.retrieve,
+        config.update,
+        store=store,
+        model=None if builder is None else Metered(builder, meter),
+        success_at=success_at,
+        max_tokens=config.max_tokens,
+    )
     return AsyncProceduralMemory(
-        file,
+        store,
         build=config.build,
-        retrieve=config.retrieve,
-        update=config.update,
+        retrieve=chosen.retrieve,
+        update=chosen.update,
         model=builder,
         embedder=named_embedder(config.embedder, meter=meter),
         k=config.k,
@@ -124,7 +133,7 @@ def memory_of(
         max_tokens=config.max_tokens,
         discard=Discard() if config.discard else None,
         seed=config.seed,
-        success_at=SUCCESS_AT.get(config.benchmark, 1.0),
+        success_at=success_at,
         meter=meter,
         clock=clock,
     )
@@ -159,8 +168,6 @@ def start_from(source: Path | None, file: Path) -> None:
     """Give the run its own copy of the memory, once and whole."""
     if source is None or file.exists():
         return
-    from memp.stores.sqlite import SqliteStore
-
     SqliteStore(source, create=False).close()  # a clear error if it is no memory
     part = file.with_suffix(".part")
     part.unlink(missing_ok=True)

@@ -17,6 +17,10 @@ _SECTION = re.compile(
     r"^(Earlier task|Goal|Applies when|Does not apply when|Steps|Pitfalls|Done before|Tried before)\b[^:]*:",
     re.MULTILINE,
 )
+_LIST = re.compile(r"\w+ from earlier tasks")
+"""How a document of many lines is titled, in the place of a task."""
+_WORKFLOW = "Workflow: "
+"""Begins each of the workflows of a document."""
 _ANYTHING = {"object", "item", "thing", "it", "target", "targetobject"}
 _FINDING = {
     "find",
@@ -108,15 +112,16 @@ class _Reader:
     """Type of thing the procedure was about."""
     alike: bool = False
     order: list[str] = field(default_factory=list)
+    listed: bool = False
+    """Whether it is a list whose lines belong to no task, in no order of doing."""
 
     def read(self, body: str) -> None:
         for name, heading, text in _sections(body):
             self.at = ""
-            if name in {"Earlier task", "Goal"} and not self.about:
-                theirs = read_goal(text.strip(), self.grammar.works)
-                self.about = theirs.thing
-                self.alike = theirs.works == self.goal.works and bool(theirs.tool) == bool(self.goal.tool)
-                self.advice.same_kind |= self.alike
+            if name == "Earlier task" and _LIST.fullmatch(text.strip()):
+                self.listed = True
+            elif name in {"Earlier task", "Goal"} and not self.about and not self.listed:
+                self._task(text.strip())
             elif name == "Steps":
                 self._steps(text)
             elif name == "Pitfalls":
@@ -125,9 +130,24 @@ class _Reader:
                 self._turns(text, 0.5 if "(reward 0)" in heading else 1.0)
         self._keep_order()
 
+    def _task(self, text: str) -> None:
+        theirs = read_goal(text, self.grammar.works)
+        self.about = theirs.thing
+        self.alike = theirs.works == self.goal.works and bool(theirs.tool) == bool(self.goal.tool)
+        self.advice.same_kind |= self.alike
+
+    def _workflow(self, description: str) -> None:
+        """A workflow of a document begins: what was read before it is not a part of it."""
+        self._keep_order()
+        self.order, self.at, self.listed = [], "", False
+        self._task(description)
+
     def _steps(self, text: str) -> None:
         for line in text.splitlines():
             step = re.sub(r"^\s*(?:\d+[.)]|[-*])\s*", "", line).strip()
+            if step.startswith(_WORKFLOW):
+                self._workflow(step.removeprefix(_WORKFLOW))
+                continue
             command = self.grammar.match(step)
             if command is not None and " then " not in step and "," not in step:
                 self._command(command, _DOES)
@@ -228,6 +248,8 @@ class _Reader:
 
     def _keep_order(self) -> None:
         put = self.grammar.put
+        if self.listed:
+            return
         for verb in self.grammar.works:
             if verb in self.order and put in self.order:
                 first = self.order.index(put) < self.order.index(verb)

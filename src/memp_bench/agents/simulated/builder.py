@@ -1,4 +1,4 @@
-"""The builder's side of a simulated backbone: scripts, facts and corrections, from the messages alone.
+"""The builder's side of a simulated backbone: scripts, facts, corrections, insights, workflows, from messages alone.
 
 It reads the record, task or procedure out of the library's prompts, as any model would, and answers with the JSON
 they ask for. What it answers comes from the library's own rules, so a run with it must equal a run with rules: a
@@ -14,10 +14,17 @@ from memp.build.rules import adjust_by_rule, script_by_rule
 from memp.errors import RecordError
 from memp.models.base import Message
 from memp.records import Content, Script, Step, Trajectory
+from memp_bench.baselines.insights import Operations, operations_by_rule
+from memp_bench.baselines.workflows import Workflows, read_workflow, workflows_by_rule
 
 _TASK = re.compile(r"<task>\n(.*)\n</task>", re.DOTALL)
 _RECORD = re.compile(r'<record reward="([^"]*)">\nTask: (.*)\n</record>', re.DOTALL)
 _PROCEDURE = re.compile(r"<procedure>\n(.*)\n</procedure>", re.DOTALL)
+_INSIGHTS = re.compile(r"<insights>\n(.*)\n</insights>\n\n<trials>", re.DOTALL)
+_TRIAL = re.compile(
+    r'^<trial n="\d+" outcome="(failed|succeeded)" reward="([^"]*)">\nTask: (.*?)\n</trial>$', re.DOTALL | re.MULTILINE
+)
+_WORKFLOWS = re.compile(r"<workflows>\n(.*)\n</workflows>\n\n<record ", re.DOTALL)
 _PART = re.compile(r"^(Start|Thought|Action|Observation|Feedback on the whole|Feedback): ?", re.MULTILINE)
 _SECTION = re.compile(
     r"^(?:(Earlier task|Goal): |(Applies when|Does not apply when|Steps|Pitfalls):$|(?:Done|Tried) before \(.*\):$)",
@@ -31,7 +38,7 @@ _NOTHING = ("Nothing happens.", "Your reply had no line 'Action:")
 
 
 def build_reply(messages: Sequence[Message]) -> str | None:
-    """The JSON that a prompt for a script, for facts or for a correction asks for; None when it is none of these."""
+    """The JSON that a prompt of the library or of a baseline asks for; None when it is none of these."""
     system = next((message.content for message in messages if message.role == "system"), "")
     asked = next((message.content for message in messages if message.role == "user"), "")
     if "JSON object" not in system:
@@ -43,6 +50,10 @@ def build_reply(messages: Sequence[Message]) -> str | None:
 
 
 def _answer(asked: str) -> str | None:
+    if listed := _INSIGHTS.match(asked):
+        return _insights(listed[1], asked)
+    if document := _WORKFLOWS.match(asked):
+        return _workflows(document[1], asked)
     if found := _TASK.search(asked):
         return json.dumps(facts_by_rule(found[1]), ensure_ascii=False)
     record = read_record(asked)
@@ -51,6 +62,27 @@ def _answer(asked: str) -> str | None:
     if found := _PROCEDURE.search(asked):
         return _json(adjust_by_rule(read_procedure(found[1]), record))
     return _json(script_by_rule(record))
+
+
+def _insights(listed: str, asked: str) -> str | None:
+    """Operations on a list of insights (ExpeL)."""
+    trials = [(found[1], _trajectory(found[2], found[3])) for found in _TRIAL.finditer(asked)]
+    failed = next((trial for outcome, trial in trials if outcome == "failed"), None)
+    succeeded = [trial for outcome, trial in trials if outcome == "succeeded"]
+    if not succeeded:
+        return None
+    operations = operations_by_rule(_items(listed), succeeded, failed)
+    return Operations(operations=operations).model_dump_json(exclude_defaults=True)
+
+
+def _workflows(document: str, asked: str) -> str | None:
+    """Workflows that a document does not have yet (AWM)."""
+    record = read_record(asked)
+    if record is None:
+        return None
+    written = re.split(r"^(?=Workflow: )", document, flags=re.MULTILINE)
+    known = [found for text in written if (found := read_workflow(text)) is not None]
+    return Workflows(workflows=workflows_by_rule(known, record)).model_dump_json()
 
 
 def _json(script: Script) -> str:
@@ -66,7 +98,11 @@ def read_record(text: str) -> Trajectory | None:
     found = _RECORD.search(text)
     if found is None:
         return None
-    task, *parts = _PART.split(found[2] + "\n")
+    return _trajectory(found[1], found[2])
+
+
+def _trajectory(reward: str, told: str) -> Trajectory:
+    task, *parts = _PART.split(told + "\n")
     start, feedback, steps = "", "", list[dict[str, str]]()
     thought = ""
     for label, said in zip(parts[::2], (part.removesuffix("\n") for part in parts[1::2]), strict=True):
@@ -86,7 +122,7 @@ def read_record(text: str) -> Trajectory | None:
             "task": task.removesuffix("\n"),
             "start": start,
             "steps": tuple(map(_step, steps)),
-            "reward": found[1],
+            "reward": reward,
             "feedback": feedback,
         }
     )
