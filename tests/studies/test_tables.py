@@ -75,12 +75,13 @@ def test_a_cell_without_a_counted_episode_has_no_figures():
     assert results(run("none", ())).cells[0].episodes == 0
 
 
-def test_refusals_and_empty_replies_are_said():
-    found = results(run("none", outcomes("--", stop="refusal")))
+def test_replies_without_action_are_said_where_they_are_many():
+    found = results(run("none", outcomes("+--", stop="refusal"), [e("x", True)]))
     assert found.notes == (
-        "dev, big, none: 10 of 10 replies were refusals",
-        "dev, big, none: 10 of 10 replies held no action",
+        "dev, big, none: 15 of 20 replies held no action: the model may refuse, or not follow the format",
     )
+    few = results(run("none", [e("a", False, stop="refusal", steps=1), e("b", True, steps=10)]))
+    assert few.notes == ()
 
 
 def test_a_seed_without_success_has_no_price():
@@ -228,12 +229,14 @@ def test_a_curve_over_seeds_goes_as_far_as_all_have_come():
     assert [(p.x, p.success.value, p.success.n) for p in cell.curve] == [(2, 0.5, 2)]  # nothing counted before
 
 
-def test_a_curve_over_k_is_on_the_first_arm_that_differs_in_k_alone():
-    arms = ("none", *(Arm(label=f"k = {k}", k=k) for k in (5, 1)), Arm(label="random", k=1, retrieve="random"))
-    played = [run(arm, outcomes(text)) for arm, text in (("none", "---+"), ("k = 5", "++++"), ("k = 1", "++--"))]
-    found = results(*played, run("random", outcomes("+---")), curve="k", arms=arms)
+def test_a_curve_over_k_has_the_arms_that_differ_in_k_alone():
+    arms = ("none", *(Arm(label=f"k = {k}", k=k) for k in (5, 1, 9)), Arm(label="random", k=1, retrieve="random"))
+    texts = {"none": "---+", "k = 5": "++++", "k = 1": "++--", "k = 9": "xxxx", "random": "+---"}
+    found = results(*(run(arm, outcomes(text)) for arm, text in texts.items()), curve="k", arms=arms)
     curves = {cell.arm: [(p.x, p.success.value) for p in cell.curve] for cell in found.cells}
-    assert curves == {"none": [], "k = 5": [(0, 0.25), (1, 0.5), (5, 1)], "k = 1": [], "random": []}
+    assert curves == {"none": [(0, 0.25)], "k = 5": [(5, 1)], "k = 1": [(1, 0.5)], "k = 9": [], "random": []}
+    two = results(*(run(arm, outcomes("+")) for arm in ("none", "k = 1", "random")), curve="k", arms=arms)
+    assert not any(cell.curve for cell in two.cells)  # no two that differ in k
 
 
 # -- metrics of the benchmark --------------------------------------------------------------------------

@@ -12,6 +12,9 @@ from memp_bench.studies.pooling import Score
 from memp_bench.studies.results import Build
 from memp_bench.studies.spec import Arm, Size
 
+IDLE = 10
+"""One reply in so many without an action is worth a word."""
+
 
 class Played(NamedTuple):
     """One cell of the grid under one seed, played to its end."""
@@ -123,19 +126,16 @@ def _name(run: Played) -> str:
 
 
 def remarks(runs: Runs, base: Runs | None) -> list[str]:
-    """What a reader must know about a cell: episodes lost, refusals, replies of no use, tasks without counterpart."""
+    """What a reader must know about a cell: episodes lost, many replies of no use, tasks without counterpart."""
     episodes = [episode for run in runs.runs for group in run.groups for episode in group]
     found = []
     if lost := [episode for episode in episodes if not episode.counted]:
         why = Counter(f"{e.failure.boundary} {e.failure.kind}" if e.failure else e.status for e in lost)
         reasons = ", ".join(f"{reason} x {times}" for reason, times in sorted(why.items()))
         found.append(f"{len(lost)} of {len(episodes)} episodes could not be played and do not count ({reasons})")
-    replies = [reply.stop for episode in episodes if episode.counted for reply in episode.replies]
-    if refused := replies.count("refusal"):
-        found.append(f"{refused} of {len(replies)} replies were refusals")
     acts = [step.action for episode in episodes if episode.counted for step in episode.steps]
-    if idle := acts.count(""):
-        found.append(f"{idle} of {len(acts)} replies held no action")
+    if IDLE * (idle := acts.count("")) >= len(acts) > 0:
+        found.append(f"{idle} of {len(acts)} replies held no action: the model may refuse, or not follow the format")
     if base is not None:
         found += _unpaired(runs, base)
     return found

@@ -5,7 +5,7 @@ the same `Results`, byte for byte.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from memp_bench.studies.played import Played, Row, Runs, remarks, runs_of
@@ -198,17 +198,17 @@ def _over_groups(runs: Runs, every: int | None, bootstrap: Bootstrap) -> tuple[P
     return tuple(points)
 
 
-def _over_k(runs: Runs, others: Iterable[Runs], bootstrap: Bootstrap) -> tuple[Point, ...]:
-    """The arms that differ in k alone, and playing without memory as k = 0. The first of such arms carries it."""
-    if runs.arm.memory == "none":
+def _over_k(runs: Runs, others: Sequence[Runs], bootstrap: Bootstrap) -> tuple[Point, ...]:
+    """Where a cell stands on the line over k: its own point, and that of playing without memory at k = 0.
+
+    `others` are all cells of the place and backbone. On the line are the arms that differ in k alone from the first
+    arm with a memory; there is none where no two of them do.
+    """
+    with_memory = [there.arm for there in others if there.arm.memory != "none"]
+    line = [arm for arm in with_memory if _but_k(arm) == _but_k(with_memory[0])]
+    if len(line) < 2 or not runs.counted or (runs.arm not in line and runs.arm.memory != "none"):
         return ()
-    others = [there for there in others if there.counted]
-    alike = [there for there in others if _but_k(there.arm) == _but_k(runs.arm)]
-    if len(alike) < 2 or alike[0].arm != runs.arm:
-        return ()
-    without = [(0, there) for there in others if there.arm.memory == "none"][:1]
-    along = without + sorted(((there.arm.k, there) for there in alike), key=lambda item: item[0])
-    return tuple(_point(k, there, there.rows, bootstrap) for k, there in along)
+    return (_point(runs.arm.k if runs.arm in line else 0, runs, runs.rows, bootstrap),)
 
 
 def _but_k(arm: Arm) -> dict[str, object]:
