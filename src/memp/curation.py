@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from typing import Final
 
 from memp.errors import RecordError
 from memp.recall import Recall
 from memp.records import Author, Outcome, Procedure, Receipt, Revision, Status, Trajectory
 from memp.stores.base import Stats, Store, Write
+
+WAITING: Final = ("pending", "proposed")
+"""What waits for a person."""
 
 
 class Curation:
@@ -98,6 +102,73 @@ class Curation:
         """Serve a retired procedure again."""
         return self._change(id, "active", reason, policy)
 
+    def pin(self, id: str, *, reason: str = "pinned") -> Revision:
+        """Keep a procedure as it is: no policy revises, retires, merges, evicts or quarantines it. A person may.
+
+        Raises:
+            RecordError: it is pinned already.
+        """
+        return self._pinned(id, True, reason)
+
+    def unpin(self, id: str, *, reason: str = "unpinned") -> Revision:
+        """Let policies change a procedure again.
+
+        Raises:
+            RecordError: it is not pinned.
+        """
+        return self._pinned(id, False, reason)
+
+    def queue(self) -> Iterator[Procedure]:
+        """The changes that wait for a person, oldest procedure first: `pending` revisions and `proposed` procedures."""
+        ids = [head.id for head in self.store.heads(self.namespace, "") if head.status in WAITING]
+        yield from self.store.find(self.namespace, ids)
+
+    def approve(self, id: str, *, reason: str = "approved") -> Revision:
+        """Vouch for what a procedure says now: it is served from here on, and what tainted it does not count any more.
+
+        Works on what waits in the queue, on a correction on probation, and on what was quarantined.
+
+        Raises:
+            RecordError: it is served and untainted already, or it is retired.
+        """
+        procedure = self.get(id)
+        if procedure.status == "retired":
+            raise RecordError(f"procedure {procedure.id} is retired; restore it first")
+        if procedure.status == "active" and not procedure.revision.tainted:
+            raise RecordError(f"procedure {procedure.id} is served already; there is nothing to approve")
+        return self._append(procedure, procedure.revision, "active", reason, "person", tainted=())
+
+    def reject(self, id: str, *, reason: str = "rejected") -> Revision:
+        """Turn down a correction (the revision that stands is served again) or a new procedure (it is retired).
+
+        Raises:
+            RecordError: nothing of it waits or is on trial.
+        """
+        procedure = self.get(id)
+        revision = procedure.revision
+        if revision.stands is not None:
+            return self._return(procedure, revision.stands, reason, "person")
+        if procedure.status != "proposed":
+            raise RecordError(f"procedure {procedure.id} is {procedure.status}; nothing of it waits for a decision")
+        return self._append(procedure, revision, "retired", reason, "person")
+
+    def undo_since(self, when: datetime, *, reason: str = "") -> list[Revision]:
+        """Return every procedure to what it was at `when`, by new revisions; what was created since is retired.
+
+        Pinned procedures too: it is a person who asks.
+        """
+        since = reason or f"undo of everything since {when.isoformat(timespec='seconds')}"
+        return [r for p in list(self.procedures()) if (r := self._undo_since(p, when, since)) is not None]
+
+    def _undo_since(self, procedure: Procedure, when: datetime, reason: str) -> Revision | None:
+        if procedure.revision.at <= when:
+            return None
+        before = [r for r, _, _ in self.store.history(self.namespace, procedure.id) if r.at <= when]
+        if not before:
+            retired = procedure.status == "retired"
+            return None if retired else self._append(procedure, procedure.revision, "retired", reason, "person")
+        return self._return(procedure, before[-1].number, reason, "person")
+
     def undo(self, id: str, *, to: int | None = None, reason: str = "") -> Revision:
         """Return to revision `to` (default: the one before the current) by appending it as a new revision.
 
@@ -109,12 +180,26 @@ class Curation:
         wanted = procedure.revision.parent if to is None else to
         if wanted is None:
             raise RecordError(f"procedure {procedure.id} has only its first revision; retire it instead")
-        found = [r for r, _, _ in self.store.history(self.namespace, procedure.id) if r.number == wanted]
-        if not found or wanted == procedure.revision.number:
+        return self._return(procedure, wanted, reason or f"undo to revision {wanted}", "person")
+
+    def _return(self, procedure: Procedure, to: int, reason: str, policy: str) -> Revision:
+        """Say again what revision `to` said, in the state it was in then."""
+        found = [r for r, _, _ in self.store.history(self.namespace, procedure.id) if r.number == to]
+        if not found or to == procedure.revision.number:
             raise RecordError(
-                f"procedure {procedure.id} cannot return to revision {wanted}; it is at {procedure.revision.number}"
+                f"procedure {procedure.id} cannot return to revision {to}; it is at {procedure.revision.number}"
             )
-        return self._append(procedure, found[0], found[0].status, reason or f"undo to revision {wanted}", "person")
+        then = found[0]
+        return self._append(
+            procedure, then, then.status, reason, policy, pinned=then.pinned, stands=then.stands, tainted=then.tainted
+        )
+
+    def _pinned(self, id: str, pinned: bool, reason: str) -> Revision:
+        procedure = self.get(id)
+        current = procedure.revision
+        if current.pinned == pinned:
+            raise RecordError(f"procedure {procedure.id} is {'pinned already' if pinned else 'not pinned'}")
+        return self._append(procedure, current, current.status, reason, "person", pinned=pinned, stands=current.stands)
 
     def _change(self, id: str, status: Status, reason: str, policy: str) -> Revision:
         procedure = self.get(id)
@@ -122,7 +207,19 @@ class Curation:
             raise RecordError(f"procedure {procedure.id} is {status} already")
         return self._append(procedure, procedure.revision, status, reason, policy)
 
-    def _append(self, procedure: Procedure, like: Revision, status: Status, reason: str, policy: str) -> Revision:
+    def _append(
+        self,
+        procedure: Procedure,
+        like: Revision,
+        status: Status,
+        reason: str,
+        policy: str,
+        *,
+        pinned: bool | None = None,
+        stands: int | None = None,
+        tainted: tuple[str, ...] | None = None,
+    ) -> Revision:
+        """A revision that says what `like` says. Pin and taint stay as they are unless said otherwise."""
         current = procedure.revision
         revision = Revision(
             procedure_id=procedure.id,
@@ -135,6 +232,9 @@ class Curation:
             author=Author(policy=policy),
             at=self._clock(),
             tokens=like.tokens,
+            stands=stands,
+            pinned=current.pinned if pinned is None else pinned,
+            tainted=like.tainted if tainted is None else tainted,
         )
         self.store.write(self.namespace, [Write(revision=revision)], consume=None, receipt_id="")
         return revision

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import repeat
 
-from memp.curation import Curation
+from memp.curation import WAITING, Curation
 from memp.errors import BadRequest, BudgetExceeded, Conflict, ModelError, UnusableReply
 from memp.models.metered import Meter
-from memp.records import Procedure, Receipt, Revision, Skipped, Trajectory, Usage
+from memp.records import Procedure, Receipt, Revision, Skipped, Status, Trajectory, Usage
 from memp.render import render_content
 from memp.stores.base import Store, Waiting, Write, origin_key
 from memp.update import Add, Change, Discard, Episode, Revise, Skip, UpdatePolicy
@@ -33,11 +33,13 @@ class Learning(Curation):
         meter: Meter,
         discarding: Discard | None,
         success_at: float,
+        approve: bool,
         count_tokens: Callable[[str], int],
     ) -> None:
         super().__init__(store, namespace, clock, ids)
         self.updating, self.discarding, self.success_at = updating, discarding, success_at
         self.meter = meter
+        self.approving = approve
         self._workshop, self._drafts, self._count_tokens = workshop, drafts, count_tokens
         self._one_update = asyncio.Lock()
         self._left = 0
@@ -61,6 +63,7 @@ class Learning(Curation):
             finally:  # what an interrupted update did stays on record
                 usage = self.meter.since(before)
                 receipt = done.receipt(receipt_id, "update", self.updating.name, usage, self._clock())
+                receipt = receipt.model_copy(update={"queue": self._waiting_for_a_person()})
                 self.store.log_receipt(self.namespace, receipt)
             return receipt
 
@@ -178,6 +181,8 @@ class Learning(Curation):
             number=parent.number + 1 if parent else 1,
             parent=parent.number if parent else None,
             content=content,
+            status=self._status(parent),
+            stands=self._stands(parent) if self.approving else None,
             reason=change.reason,
             evidence=(trajectory.id, *change.evidence),
             author=change.built.author,
@@ -185,6 +190,26 @@ class Learning(Curation):
             tokens=self._count_tokens(render_content(content, shown)),
         )
         return Write(revision=revision, success=self.succeeded(trajectory), origin=origin_key(trajectory))
+
+    def _status(self, parent: Revision | None) -> Status:
+        """Of a revision that a policy writes: where a person approves, it waits."""
+        if not self.approving:
+            return "active"
+        return "proposed" if self._stands(parent) is None else "pending"
+
+    @staticmethod
+    def _stands(parent: Revision | None) -> int | None:
+        """What is served while a correction of `parent` waits."""
+        if parent is None or parent.status == "proposed":
+            return None
+        return parent.number if parent.stands is None else parent.stands
+
+    def _waiting_for_a_person(self) -> int:
+        """How many changes wait. Counted only where there may be any: it looks at every procedure."""
+        if not self.approving:
+            return 0
+        held = self.store.stats(self.namespace).procedures
+        return sum(held.get(status, 0) for status in WAITING)
 
     def _shown(self, id: str, trajectory: Trajectory) -> Trajectory:
         return trajectory if id == trajectory.id else self.trajectory(id)

@@ -56,6 +56,7 @@ class AsyncProceduralMemory(Learning):
         k: how many procedures to serve. floor: least score to serve.
         max_tokens: budget of a rendered recall; procedures are served whole or not at all.
         every: update by itself whenever so many trajectories wait; None leaves it to the caller.
+        approve: what policies change waits for a person (`queue`, `approve`, `reject`) before it is served.
         agent: the model that acts, where trajectories and calls do not say: evidence is per model.
         holdout: share of recalls that are withheld and logged, to measure what the memory is worth; 0 withholds none.
         discard: after each update, retire those of the procedures served since that do not help; None never does.
@@ -78,6 +79,7 @@ class AsyncProceduralMemory(Learning):
         floor: float = 0.0,
         max_tokens: int | None = 8_000,
         every: int | None = None,
+        approve: bool = False,
         agent: str = "",
         holdout: float = 0.0,
         discard: Discard | None = None,
@@ -114,6 +116,7 @@ class AsyncProceduralMemory(Learning):
             drafts=drafts,
             meter=meter,
             discarding=discard,
+            approve=approve,
             success_at=success_at,
             count_tokens=count_tokens,
         )

@@ -3,8 +3,8 @@
 import random
 
 import pytest
-from loopkit import trajectory
 
+from loopkit import trajectory
 from memp import ProceduralMemory
 from memp.evidence import Holdout, Ledger
 

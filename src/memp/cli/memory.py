@@ -3,41 +3,19 @@
 import json
 import sys
 from contextlib import closing
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from memp.cli.curate import COMMANDS
+from memp.cli.held import author, memory_option, namespace_option, opened, when
 from memp.cli.output import json_option, reports_errors, table
 
 if TYPE_CHECKING:
-    from memp.curation import Curation
     from memp.records import Procedure, Revision
 
-memory_option = click.option(
-    "--memory",
-    "-m",
-    "path",
-    type=click.Path(path_type=Path),
-    default=Path("memp.db"),
-    show_default=True,
-    help="The memory file.",
-)
-namespace_option = click.option(
-    "--namespace", "-n", default="default", show_default=True, help="Which of the memories in the file."
-)
-
-
-def opened(path: Path, namespace: str) -> "Curation":
-    """The memory at `path`; never creates one."""
-    from memp.curation import Curation
-    from memp.records import new_id, now
-    from memp.stores.sqlite import SqliteStore
-
-    store = SqliteStore(path, create=False)
-    click.get_current_context().call_on_close(store.close)
-    return Curation(store, namespace, now, new_id)
+STATES = ("active", "probation", "pending", "proposed", "quarantined", "retired")
 
 
 @click.group()
@@ -45,10 +23,14 @@ def memory() -> None:
     """Look at a memory, and change it with a reason. Nothing here is ever lost: every change is a revision."""
 
 
+for _command in COMMANDS:
+    memory.add_command(_command)
+
+
 @memory.command()
 @memory_option
 @namespace_option
-@click.option("--status", type=click.Choice(["active", "retired"]), help="Only these.")
+@click.option("--status", type=click.Choice(STATES), help="Only these.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
 @json_option
 @reports_errors
@@ -124,51 +106,15 @@ def history(id: str, path: Path, namespace: str, as_json: bool) -> None:
         return
     previous: Revision | None = None
     for revision, served, succeeded in revisions:
-        click.secho(f"revision {revision.number}  {_when(revision.at)}  {revision.status}", bold=True)
+        state = f"{revision.status}{', pinned' if revision.pinned else ''}"
+        click.secho(f"revision {revision.number}  {when(revision.at)}  {state}", bold=True)
         click.echo(f"  why       {clean(revision.reason)}")
-        click.echo(f"  by        {_author(revision)}")
+        click.echo(f"  by        {author(revision)}")
         click.echo(f"  evidence  {', '.join(revision.evidence) or '-'}")
         click.echo(f"  served    {served}, succeeded {succeeded}")
         for line in _difference(previous, revision):
             click.echo(f"  {clean(line)}")
         previous = revision
-
-
-@memory.command(short_help="Return a procedure to an earlier revision.")
-@click.argument("id")
-@click.option("--to", type=click.IntRange(1), help="Revision to return to; default: the one before.")
-@click.option("--reason", default="", help="Kept with the new revision.")
-@memory_option
-@namespace_option
-@json_option
-@reports_errors
-def undo(id: str, to: int | None, reason: str, path: Path, namespace: str, as_json: bool) -> None:
-    """Return a procedure to an earlier revision, by appending it as a new one."""
-    _changed(opened(path, namespace).undo(id, to=to, reason=reason), as_json)
-
-
-@memory.command()
-@click.argument("id")
-@click.option("--reason", required=True, help="Kept with the new revision.")
-@memory_option
-@namespace_option
-@json_option
-@reports_errors
-def retire(id: str, reason: str, path: Path, namespace: str, as_json: bool) -> None:
-    """Stop serving a procedure. It keeps its history and can be restored."""
-    _changed(opened(path, namespace).retire(id, reason=reason), as_json)
-
-
-@memory.command()
-@click.argument("id")
-@click.option("--reason", default="restored", show_default=True, help="Kept with the new revision.")
-@memory_option
-@namespace_option
-@json_option
-@reports_errors
-def restore(id: str, reason: str, path: Path, namespace: str, as_json: bool) -> None:
-    """Serve a retired procedure again."""
-    _changed(opened(path, namespace).restore(id, reason=reason), as_json)
 
 
 @memory.command()
@@ -178,6 +124,8 @@ def restore(id: str, reason: str, path: Path, namespace: str, as_json: bool) -> 
 @reports_errors
 def stats(path: Path, namespace: str, as_json: bool) -> None:
     """Count what a memory holds, and what its updates did."""
+    from memp.curation import WAITING
+
     held = opened(path, namespace)
     counts, receipts = held.stats(), held.receipts(limit=5)
     if as_json:
@@ -186,8 +134,10 @@ def stats(path: Path, namespace: str, as_json: bool) -> None:
     rows: list[tuple[str, object]] = [(name, value) for name, value in counts if name != "procedures"]
     rows[2:2] = [(f"procedures, {status}", n) for status, n in counts.procedures.items()]
     table(f"{path} ({namespace})", ["", ""], [(name, f"{value:,}") for name, value in rows])
+    if waits := sum(counts.procedures.get(status, 0) for status in WAITING):
+        click.secho(f"\n{waits} changes wait for a person: memp memory queue --memory {path}", fg="yellow")
     done = [
-        (_when(r.at), r.operation, r.policy, len(r.added), len(r.revised), len(r.retired), len(r.skipped))
+        (when(r.at), r.operation, r.policy, len(r.added), len(r.revised), len(r.retired), len(r.skipped))
         for r in receipts
     ]
     if done:
@@ -268,32 +218,17 @@ def _facts_of(procedure: "Procedure") -> None:
 
     revision = procedure.revision
     click.secho(f"{procedure.id}  ({procedure.namespace})", bold=True)
-    click.echo(f"status    {procedure.status}, revision {revision.number} of {_when(revision.at)}")
+    pinned = ", pinned" if revision.pinned else ""
+    click.echo(f"status    {procedure.status}{pinned}, revision {revision.number} of {when(revision.at)}")
+    if revision.stands is not None:
+        how = "beside it" if procedure.status == "probation" else "instead of it"
+        click.echo(f"stands    revision {revision.stands} is served {how}")
+    if revision.tainted:
+        click.echo(f"tainted   {clean(', '.join(revision.tainted))}: shown to agents as data, not as instructions")
     click.echo(f"why       {clean(revision.reason)}")
-    click.echo(f"by        {_author(revision)}")
+    click.echo(f"by        {author(revision)}")
     click.echo(f"evidence  {', '.join(revision.evidence) or '-'}")
     click.echo(f"served    {procedure.served}, succeeded {procedure.succeeded}; about {revision.tokens} tokens")
-
-
-def _changed(revision: "Revision", as_json: bool) -> None:
-    if as_json:
-        click.echo(revision.model_dump_json())
-        return
-    from memp.render import clean
-
-    where = f"{revision.procedure_id} is at revision {revision.number} ({revision.status})"
-    click.echo(f"{where}: {clean(revision.reason)}")
-
-
-def _author(revision: "Revision") -> str:
-    from memp.render import clean
-
-    author = revision.author
-    return clean(", ".join(part for part in (author.policy, author.model, author.prompt) if part))
-
-
-def _when(at: datetime) -> str:
-    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _difference(before: "Revision | None", after: "Revision") -> list[str]:

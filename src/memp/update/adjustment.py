@@ -26,8 +26,9 @@ class Adjustment:
         return [change for change in changes if not isinstance(change, BaseException)]
 
     async def _correct(self, procedure: Procedure, failed: Trajectory, tools: Tools) -> Change:
-        if procedure.status != "active":
-            return Skip(subject=procedure.id, reason=f"{procedure.status}: not corrected")
+        if procedure.status != "active" or procedure.revision.pinned:
+            why = "pinned" if procedure.revision.pinned else procedure.status
+            return Skip(subject=procedure.id, reason=f"{why}: not corrected")
         try:
             built = await tools.adjust(procedure, failed)
         except UnusableReply as error:  # the other procedures are corrected all the same

@@ -16,7 +16,7 @@ class Discard(Record):
 
     def reason(self, procedure: Procedure) -> str | None:
         """Why `procedure` should be retired; None when it should stay."""
-        if procedure.status != "active" or procedure.served < self.served:
+        if procedure.status != "active" or procedure.revision.pinned or procedure.served < self.served:
             return None
         if procedure.succeeded >= self.success * procedure.served:
             return None
