@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -80,10 +81,11 @@ def list_(as_json: bool) -> None:
 
     found = [catalog.load(name) for name in catalog.names()]
     if as_json:
-        rows = [{"name": s.name, "title": s.title, "question": s.question, "paper": s.paper} for s in found]
-        click.echo(json.dumps(rows, ensure_ascii=False))
+        told = [{"name": s.name, "title": s.title, "question": s.question, "paper": s.paper} for s in found]
+        click.echo(json.dumps(told, ensure_ascii=False))
         return
-    table("", ["name", "paper", "what it answers"], [(s.name, s.paper or "ours", s.question) for s in found])
+    rows = [(s.name, re.split(r"[.,:;]", s.paper)[0] or "ours", s.question) for s in found]
+    table("", ["name", "paper", "what it answers"], rows)
     click.echo("See one: memp study show NAME. Try one: memp study run NAME --smoke")
 
 

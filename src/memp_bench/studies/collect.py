@@ -41,6 +41,8 @@ def collect(study: Study, size: Size, manifest: Manifest, out: Path) -> Results:
             runs[plan.slug] = done.episodes(folder)
         learned = memory_of(plan, size)
         made = memories.made(out / "memories", learned) if learned else None
+        if made and not made.build.procedures:
+            notes.append(f"{plan.label}: its learned memory is empty, for none of the trajectories was kept")
         notes += _notes(plan, done, runs[plan.slug])
         played.append(
             Played(

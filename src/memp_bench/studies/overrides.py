@@ -30,5 +30,5 @@ def _other(backbone: Backbone, overrides: Mapping[str, str]) -> Backbone:
     names = ("agent", "builder", "teacher", "embedder", "base_url")
     given: dict[str, str | None] = {key: overrides[key] for key in names if key in overrides}
     if "agent" in overrides:
-        given = {"builder": None, "teacher": None, "base_url": None} | given
+        given = {"builder": None, "teacher": None, "base_url": None, **given}
     return backbone.model_copy(update=given)
