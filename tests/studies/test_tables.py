@@ -123,6 +123,16 @@ def test_a_memory_that_seeds_share_counts_once():
     assert cell.tokens[WITH_BUILDING].mean == 204 + 1_005  # each seed alone would have had to build it
 
 
+def test_what_a_memory_started_from_is_not_made_again_by_its_updates():
+    learned = built(1_000, procedures=40, trajectories=50)
+    updates = [built(0, procedures=held, trajectories=58) for held in (44, 41)]
+    runs = [run("memory", outcomes("+"), seed=n, learned=learned, updates=each) for n, each in enumerate(updates)]
+    build = results(*runs).cells[0].build
+    assert (build.procedures, build.trajectories) == (40 + 4 + 1, 50 + 8 + 8)
+    alone = results(*(each._replace(learned=None) for each in runs)).cells[0].build
+    assert (alone.procedures, alone.trajectories) == (44 + 41, 2 * 58)
+
+
 def test_an_unknown_cost_stays_unknown():
     runs = [run("memory", outcomes("+"), learned=built(5), updates=built(5, cost=1.0))]
     assert results(*runs).cells[0].build.cost is None

@@ -31,7 +31,7 @@ class Played(NamedTuple):
     learned: Build | None = None
     """Making the memory it started from."""
     updates: Build | None = None
-    """What its updates did."""
+    """What its updates did; `procedures` and `trajectories` are all that the memory held in the end."""
 
 
 class Row(NamedTuple):

@@ -124,7 +124,7 @@ def _building(runs: Sequence[Played]) -> Build | None:
     for run in runs:
         if run.learned is not None and run.learned not in parts:
             parts.append(run.learned)
-    parts += [run.updates for run in runs if run.updates is not None]
+    parts += [_own(run.updates, run.learned) for run in runs if run.updates is not None]
     if not parts:
         return None
     names = ("procedures", "trajectories", "added", "revised", "retired", "calls", "tokens")
@@ -133,6 +133,14 @@ def _building(runs: Sequence[Played]) -> Build | None:
         **{name: sum(getattr(part, name) for part in parts) for name in names},
         cost=exact(sum(part.cost or 0.0 for part in parts)) if known else None,
     )
+
+
+def _own(updates: Build, learned: Build | None) -> Build:
+    """What updates brought in: what the memory held in the end, less what it started from."""
+    if learned is None:
+        return updates
+    held = {name: getattr(updates, name) - getattr(learned, name) for name in ("procedures", "trajectories")}
+    return updates.model_copy(update={name: max(0, more) for name, more in held.items()})
 
 
 # -- beside the base arm -------------------------------------------------------------------------------
