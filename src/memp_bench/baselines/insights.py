@@ -152,9 +152,9 @@ def operations_by_rule(
     """Operations without a model: insights are actions, lifted to types.
 
     From a success and a failure: what the success did and the failure did not. From successes alone: what at least
-    two of them did. The longest actions come first, for they say most. One that is in the list is upvoted; one that
-    differs from a line in a single word between its first and its last makes that line general (EDIT); others are
-    added. What had no effect in the failure is downvoted.
+    two of them did; actions that differ in a single word between the first and the last are one general action. The
+    longest come first, for they say most. One that is in the list is upvoted; one that differs from a line in such a
+    word makes that line general (EDIT); others are added. What had no effect in the failure is downvoted.
     """
     done = [_actions(trajectory) for trajectory in succeeded]
     if failed is not None:
@@ -163,10 +163,18 @@ def operations_by_rule(
         lessons = [action for action in done[0] if action not in tried]
     else:
         useless = set()
-        often = Counter(action for actions in done for action in actions)
-        lessons = [action for action, times in often.items() if times > 1]
+        lessons = _shared(done)
     lessons.sort(key=lambda action: -len(action.split()))
     return tuple(_suggested(insights, lessons, useless))[:AT_ONCE]
+
+
+def _shared(done: Sequence[Sequence[str]]) -> list[str]:
+    """What at least two of the lists hold, in general where they differ; the most common first."""
+    seen = list(dict.fromkeys(action for actions in done for action in actions))
+    general = dict.fromkeys(found for one in seen for other in seen if (found := _general(one, other)))
+    times = {each: sum(any(_covers(each, a) for a in actions) for actions in done) for each in (*seen, *general)}
+    common = sorted((each for each in times if times[each] > 1), key=lambda each: -times[each])
+    return [each for each in common if not any(_covers(other, each) for other in general if other != each)]
 
 
 def _actions(trajectory: Trajectory) -> list[str]:

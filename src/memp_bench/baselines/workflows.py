@@ -86,11 +86,8 @@ _VERBS = ("action", "then", "count")
 
 
 def _abstract(text: str, variables: dict[str, str]) -> str:
-    """`text` with the values of the task as `{slot}`: whole, or by their last word (`clean mug` is `mug`)."""
+    """`text` with the things of the task as `{slot}`, each by its last word: a `clean mug` is a clean `{object}`."""
     for slot, value in variables.items():
-        for name in (value, value.rpartition(" ")[2]):
-            said = re.compile(rf"(?<![\w{{]){re.escape(name)}(?![\w}}])", re.IGNORECASE)
-            if said.search(text):
-                text = said.sub("{" + slot.replace(" ", "-") + "}", text)
-                break
+        said = rf"(?<![\w{{]){re.escape(value.rpartition(' ')[2])}(?![\w}}])"
+        text = re.sub(said, "{" + slot.replace(" ", "-").replace("\\", "") + "}", text, flags=re.IGNORECASE)
     return text
