@@ -21,17 +21,27 @@ class Scale(NamedTuple):
     name: str
     share: bool = False
     unit: float = 1.0
-    """Values are divided by it for the axis: 1000 for thousands."""
+    """Values are divided by it: 1000 for thousands."""
+    digits: int = 1
+    top: float | None = None
+    """Where the axis ends; None ends it above what there is."""
 
     def text(self, value: float) -> str:
-        """A value as the axis or a mark says it."""
+        """A figure as a mark says it."""
         if self.share:
             return f"{100 * value:.0f}"
-        return f"{value / self.unit:.3g}" if value < 1000 * self.unit else f"{value / self.unit:,.0f}"
+        value /= self.unit
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.{self.digits}f}"
 
-    def marks(self, highest: float) -> tuple[float, ...]:
+    def tick(self, value: float) -> str:
+        """A value as the axis says it: no more digits than it has."""
+        return self.text(value) if self.share else f"{value / self.unit:,.4g}"
+
+    def marks(self, highest: float, lowest: float = 0.0) -> tuple[float, ...]:
         """Where the axis is labelled."""
-        return (0.0, 0.25, 0.5, 0.75, 1.0) if self.share else ticks(0.0, highest or 1.0)
+        if self.share or self.top:
+            return tuple(n / 4 * (self.top or 1.0) for n in range(5))
+        return ticks(lowest, highest or 1.0)
 
 
 class Mark(NamedTuple):
@@ -80,15 +90,15 @@ def _finite(value: Interval | None) -> Interval | None:
     return value if value and all(map(math.isfinite, (value.value, value.low, value.high))) else None
 
 
-def _rail(names: Sequence[str]) -> float:
+def _rail(names: Sequence[str], most: float = 150.0) -> float:
     """How much room the names on the left take."""
-    return min(150.0, max((len(plain(name)) for name in names), default=0) * LETTER + 10)
+    return min(most, max((len(plain(name)) for name in names), default=0) * LETTER + 10)
 
 
 def _axis(x: Callable[[float], float], scale: Scale, marks: Sequence[float], top: float, bottom: float) -> list[str]:
     """Upright grid lines with their values below, and what they mean."""
     parts = [tag("line", x1=x(m), x2=x(m), y1=top, y2=bottom, class_="grid") for m in marks]
-    parts += [words(x(m), bottom + 16, scale.text(m), at="middle", kind="soft") for m in marks]
+    parts += [words(x(m), bottom + 16, scale.tick(m), at="middle", kind="soft") for m in marks]
     middle = (x(marks[0]) + x(marks[-1])) / 2
     return [*parts, words(middle, bottom + 34, scale.name, at="middle", kind="soft")]
 
@@ -158,7 +168,9 @@ def curves(title: str, lines: Sequence[Line], scale: Scale, across: str) -> str:
     lines = [line._replace(points=tuple(p for p in line.points if _finite(p[1]))) for line in lines]
     seen = [point for line in lines for point in line.points]
     high_x = max((at for at, _ in seen), default=1.0)
-    up = scale.marks(max([v.high for _, v in seen] + [v for line in lines for _, v in line.paper], default=1.0))
+    quoted = [figure for line in lines for _, figure in line.paper]
+    highest = max([*(value.high for _, value in seen), *quoted], default=1.0)
+    up = scale.marks(highest, min([*(value.low for _, value in seen), *quoted], default=0.0))
     along = [tick for tick in ticks(0.0, high_x, 5) if tick <= high_x * 1.001] or [0.0, 1.0]
     left, right, top, bottom = 34.0, WIDE - 10, 12.0, 212.0
 
@@ -166,10 +178,10 @@ def curves(title: str, lines: Sequence[Line], scale: Scale, across: str) -> str:
         return left + (right - left) * value / (high_x or 1.0)
 
     def y(value: float) -> float:
-        return bottom - (bottom - top) * min(1.0, max(0.0, value / up[-1]))
+        return bottom - (bottom - top) * min(1.0, max(0.0, (value - up[0]) / (up[-1] - up[0])))
 
     parts = [tag("line", x1=left, x2=right, y1=y(tick), y2=y(tick), class_="grid") for tick in up]
-    parts += [words(left - 6, y(tick) + 4, scale.text(tick), at="end", kind="soft") for tick in up]
+    parts += [words(left - 6, y(tick) + 4, scale.tick(tick), at="end", kind="soft") for tick in up]
     parts += [words(x(tick), bottom + 17, f"{tick:g}", at="middle", kind="soft") for tick in along]
     parts.append(words((left + right) / 2, bottom + 36, across, at="middle", kind="soft"))
     parts += [_band(line, x, y) for line in lines]
@@ -235,7 +247,7 @@ def balance(title: str, groups: Sequence[tuple[str, Sequence[Side]]]) -> str:
 
 def heat(title: str, rows: Sequence[str], columns: Sequence[str], cells: Sequence[Sequence[Interval | None]]) -> str:
     """Shares as shades with their number inside: one row a kind of task, one column an arm."""
-    left, tall = max(90.0, _rail(rows)), 28.0
+    left, tall = _rail(rows, max(110.0, min(210.0, WIDE - 40.0 * len(columns)))), 28.0
     step = max(34.0, (WIDE - left) / max(1, len(columns)))
     upright = step < max((len(plain(column)) for column in columns), default=0) * LETTER
     top = 20.0 if not upright else min(110.0, 14 + max(len(plain(column)) for column in columns) * LETTER * 0.78)
@@ -245,7 +257,7 @@ def heat(title: str, rows: Sequence[str], columns: Sequence[str], cells: Sequenc
         at = left + step * (n + 0.5)
         if upright:
             turn = f"rotate(-52 {at:.1f} {top - 6:.1f})"
-            parts.append(tag("g", label(at, top - 6, column, 118.0), transform=turn))
+            parts.append(tag("g", label(at, top - 6, column, 128.0), transform=turn))
         else:
             parts.append(label(at, top - 6, column, step, at="middle"))
     for m, (name, values) in enumerate(zip(rows, cells, strict=True)):
@@ -254,7 +266,7 @@ def heat(title: str, rows: Sequence[str], columns: Sequence[str], cells: Sequenc
         for n, (column, value) in enumerate(zip(columns, values, strict=True)):
             parts.append(_tile(f"{name}, {column}", _finite(value), left + step * n, y, step, tall))
     # room for the last slanting name, which leans over the right edge
-    slack = max(0.0, len(shorten(columns[-1], 118.0)) * LETTER * 0.62 - step / 2) if upright and columns else 0.0
+    slack = max(0.0, len(shorten(columns[-1], 128.0)) * LETTER * 0.62 - step / 2) if upright and columns else 0.0
     says = "; ".join(
         f"{name}: {', '.join(_share(v) for v in values)}" for name, values in zip(rows, cells, strict=True)
     )

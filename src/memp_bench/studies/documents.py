@@ -20,9 +20,10 @@ from memp_bench.studies.sheets import (
 )
 from memp_bench.studies.svg import LOOKS
 
+LOUD = "SIMULATED: says nothing about any real model."
+
 SIMULATED = (
-    "Simulated backbones. The agents are instruments that read only the messages they are sent. These figures show "
-    "that the loop works; they say nothing about any real model."
+    "The agents are instruments that read only the messages they are sent. These figures show that the loop works."
 )
 
 HOW = (
@@ -30,8 +31,8 @@ HOW = (
     "that stayed away) is counted neither as solved nor as failed, and is listed.",
     "Brackets are 95 % intervals: Wilson for shares of tasks, bootstrap over tasks for means and for differences; "
     "± is one standard deviation over seeds.",
-    "A gain is the difference of success rates on tasks that both arms finished, task by task and seed by seed. "
-    "Repairs: failed without, solved with. Regressions: solved without, failed with.",
+    "A gain is the difference of success rates in percentage points, on tasks that both arms finished, task by task "
+    "and seed by seed. Repairs: failed without, solved with. Regressions: solved without, failed with.",
     "p is McNemar's exact test, two-sided, over tasks and seeds; it is not corrected for the number of comparisons.",
 )
 
@@ -116,9 +117,9 @@ def _part(results: Results, cells: Sequence[Cell], *, simulated: bool) -> Part:
     places = _unique([cell.place for cell in cells])
     failed = sum(cell.failed for cell in cells)
     facts = (
-        ("Places", ", ".join(places)),
-        ("Backbones", ", ".join(_unique([cell.backbone for cell in cells]))),
-        ("Arms", ", ".join(_unique([cell.arm for cell in cells]))),
+        ("Places", " · ".join(places)),
+        ("Backbones", " · ".join(_unique([cell.backbone for cell in cells]))),
+        ("Arms", " · ".join(_unique([cell.arm for cell in cells]))),
         ("Seeds", ", ".join(map(str, seeds)) or "–"),
         ("Episodes counted", f"{sum(cell.episodes for cell in cells):,}"),
         ("Could not be played", f"{failed:,}"),
@@ -145,10 +146,10 @@ def _section(results: Results, cells: Sequence[Cell], place: str, looks: Mapping
         sheets.append(making_sheet(cells))
     if families(cells):
         details.append(family_sheet(cells))
-    figures = [*_forests(cells, looks), *_balance(cells, looks, results.base)]
     lines, drawn = _curves(cells, looks, results)
+    figures = [*drawn, *_forests(cells, looks), *_balance(cells, looks, results.base)]
     heats = [_heat(backbone, members) for backbone, members in by_backbone(cells).items() if families(members)]
-    return Section(place, tuple(sheets), (*figures, *drawn, *heats, *_tokens(cells, looks)), (*details, *lines))
+    return Section(place, tuple(sheets), (*figures, *heats, *_tokens(cells, looks)), (*details, *lines))
 
 
 def _forests(cells: Sequence[Cell], looks: Mapping[str, int]) -> list[Figure]:
@@ -190,8 +191,11 @@ def _balance(cells: Sequence[Cell], looks: Mapping[str, int], base: str) -> list
     ]
     groups = [group for group in groups if group[1]]
     title = "Repairs and regressions"
-    note = f"Tasks that {base} failed and the arm solved, and the other way round."
+    note = f"Tasks that “{base}” failed and the arm solved, and the other way round."
     return [Figure(title, note, charts.balance(title, groups))] if groups else []
+
+
+CURVES = (("success", "Success"), ("steps", "Steps"))
 
 
 def _curves(cells: Sequence[Cell], looks: Mapping[str, int], results: Results) -> tuple[list[Sheet], list[Figure]]:
@@ -201,15 +205,16 @@ def _curves(cells: Sequence[Cell], looks: Mapping[str, int], results: Results) -
     over_k = results.curve == "k"
     across = "procedures recalled (k)" if over_k else "tasks played"
     groups = _over_k(cells) if over_k else _over_tasks(cells, looks)
-    sheets, figures = [], []
-    for n, (measure, name) in enumerate((("success", "Success"), ("steps", "Steps"))):
-        full = name if over_k else f"{name} so far"
+    sheets = []
+    for n, (measure, name) in enumerate(CURVES):
         table = [(heading, {line.name: dict(line.points) for line in lines[n]}) for heading, lines in groups]
-        sheets.append(curve_sheet(f"{full}{', %' if n == 0 else ''}", across, measure, table))
-        scale = charts.Scale(head(measure), share=n == 0)
-        for heading, lines in groups:
-            title = f"{full}: {heading}" if heading else full
+        sheets.append(curve_sheet(f"{name}{'' if over_k else ' so far'}{'' if n else ', %'}", across, measure, table))
+    figures = []
+    for heading, lines in groups:
+        for n, (measure, name) in enumerate(CURVES):
+            title = f"{name}{'' if over_k else ' so far'}{heading and f': {heading}'}"
             note = "Bands are 95 % intervals. " + (DIAMOND if any(line.paper for line in lines[n]) else "")
+            scale = charts.Scale(head(measure), share=n == 0)
             figures.append(Figure(title, note.strip(), charts.curves(title, lines[n], scale, across)))
     return sheets, figures
 

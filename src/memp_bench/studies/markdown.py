@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from memp_bench.studies.documents import Document, Part
+from memp_bench.studies.documents import LOUD, Document, Part
 from memp_bench.studies.sheets import Entry, Sheet
 from memp_bench.studies.svg import plain
 
@@ -54,7 +54,7 @@ def _listed(title: str, items: Sequence[str]) -> Iterator[str]:
 def _part(part: Part) -> Iterator[str]:
     yield from ("", f"## {part.title}", "")
     if part.warning:
-        yield from (f"> **{escaped(part.warning)}**", "")
+        yield from (f"> **{LOUD}** {escaped(part.warning)}", "")
     yield from (f"- {escaped(name)}: {escaped(value)}" for name, value in part.facts)
     for section in part.sections:
         yield from ("", f"### {escaped(section.title)}")

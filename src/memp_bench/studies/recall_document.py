@@ -117,8 +117,8 @@ def _figure(grid: _Grid, key: str) -> Figure:
         for embedder, policies in grid.policies.items()
     ]
     title = f"nDCG{key}"
-    svg = charts.forest(title, groups, charts.Scale(f"nDCG{key}, %", share=True))
-    return Figure(title, "In per cent, with 95 % intervals.", svg)
+    svg = charts.forest(title, groups, charts.Scale(title, digits=2, top=1.0))
+    return Figure(title, "With 95 % intervals.", svg)
 
 
 def _value(score: RecallScore | None, key: str) -> Interval | None:

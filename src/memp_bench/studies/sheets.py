@@ -71,8 +71,8 @@ def show(measure: str, value: float, *, signed: bool = False) -> str:
         return "–"
     value = 100 * value if measure in SHARES else value
     digits = 0 if abs(value) >= 1000 or measure == "tokens" else 1
-    value = round(value, digits) + 0.0  # no -0
-    return f"{value:{'+' if signed else ''},.{digits}f}".replace("-", "−")
+    value = round(value, digits)
+    return f"{value:{'+' if signed and value else ''},.{digits}f}".replace("-", "−") if value else f"{0:.{digits}f}"
 
 
 def figure(measure: str, value: Interval | None, paper: float | None = None) -> Entry:
@@ -141,7 +141,7 @@ def main_sheet(cells: Sequence[Cell], base: str) -> Sheet:
             yield figure(name, cell.measures.get(name), cell.paper.get(name))
         yield from _gain(cell.versus)
 
-    gain = (f"Gain on {base}, points", "Repairs", "Regressions", "McNemar p")
+    gain = (f"Gain over “{base}”", "Repairs", "Regressions", "McNemar p")
     return sheet_of("Results", cells, ("Episodes", *map(head, measures), *gain), entries)
 
 
@@ -157,13 +157,14 @@ def paired_sheet(cells: Sequence[Cell], base: str) -> Sheet:
 
     def entries(cell: Cell) -> Iterable[Entry]:
         versus = cell.versus
-        if versus is None or not versus.pairs:
+        if versus is None:
             return (NOTHING,) * 3
         steps, tokens = difference("steps", versus.steps, -1), difference("tokens", versus.tokens, -1)
         return count(versus.pairs), steps, tokens
 
     columns = ("Pairs", "Steps", "Tokens")
-    return sheet_of(f"Differences from {base} per episode, paired by task", cells, columns, entries)
+    others = [cell for cell in cells if cell.versus is not None]
+    return sheet_of(f"Differences from “{base}” per episode, paired by task", others, columns, entries)
 
 
 def measures_sheet(cells: Sequence[Cell]) -> Sheet:
@@ -253,7 +254,8 @@ def making_sheet(cells: Sequence[Cell]) -> Sheet:
         "Tokens each",
         "Cost, USD",
     )
-    return sheet_of("Making the memory, over all seeds", cells, columns, entries)
+    makers = [cell for cell in cells if cell.build is not None]
+    return sheet_of("Making the memory, over all seeds", makers, columns, entries)
 
 
 def _making(made: Build) -> Iterable[Entry]:
