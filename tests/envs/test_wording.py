@@ -61,23 +61,26 @@ def test_every_sentence_of_a_list_is_read_back(wording):
         while len(seen) < len(left):
             other = words.reword(wording, sentence, next(keys))
             assert words.read_reworded(other) == (family, "mug", "desklamp")
-            seen.add(re.sub(r"coffee tankard\w?|steins?|mug|desklamp|reading light|table lamp", "*", other))
+            seen.add(
+                re.sub(r"coffee (?:tankard|mug)s?|steins?|mugs?|desk ?lamp|reading light|(?:table )?lamp", "*", other)
+            )
 
 
 def test_no_two_things_share_a_word():
     meant: dict[str, set[str]] = {}
-    for table in ("things", "places"):
-        for name, others in load("judge")["household"][table].items():
+    for wording, table in itertools.product(WORDINGS, ("things", "places")):
+        for name, others in load(wording)["household"].get(table, {}).items():
             for other in [name, *others]:
                 for form in words._forms(other):
-                    meant.setdefault(form, set()).add(name)
+                    meant.setdefault(form.lower(), set()).add(name)
     assert {form: names for form, names in meant.items() if len(names) > 1} == {}
 
 
 def test_everything_that_occurs_has_other_words():
-    data = load("judge")["household"]
-    assert {name.lower() for name in OBJECTS} <= set(data["things"])
-    assert {place.lower() for room in ROOMS.values() for place in room} | {LAMP.lower()} <= set(data["places"])
+    for wording in ("judge", "synonyms"):
+        data = load(wording)["household"]
+        assert {name.lower() for name in OBJECTS} <= set(data["things"])
+        assert {place.lower() for room in ROOMS.values() for place in room} | {LAMP.lower()} <= set(data["places"])
     for wording in WORDINGS:
         assert set(load(wording)["household"]["sentences"]) == set(FAMILIES)
 
@@ -167,7 +170,7 @@ def travel_benchmark(tmp_path) -> TravelPlanner:
 
 
 def numbers(text: str) -> set[str]:
-    return set(re.findall(r"\$[\d,]+|\d+", text))
+    return set(re.findall(r"\$\d[\d,]*\d|\d+", text))
 
 
 @pytest.mark.parametrize("wording", WORDINGS)

@@ -66,8 +66,8 @@ def load(name_or_file: str) -> Study:
     try:
         study = Study.model_validate(data)
     except ValidationError as error:
-        problems = "; ".join(_problem(data, item) for item in error.errors())
-        raise MempError(f"{file}: {problems}") from None
+        problems = [*_benchmarks(data), *(_problem(data, item) for item in error.errors())]
+        raise MempError(f"{file}: {'; '.join(problems)}") from None
     for size, what in (("full", study.full), ("smoke", study.smoke)):
         for where, ask in _names_in(what):
             try:
@@ -95,6 +95,18 @@ def _problem(data: Mapping[str, Any], error: ErrorDetails) -> str:
     close = get_close_matches(str(error["loc"][-1]), known, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
     return f"{place}: unknown key; {hint}"
+
+
+def _benchmarks(data: Mapping[str, Any]) -> Iterator[str]:
+    """Benchmarks that there are not: other complaints follow from them."""
+    for size in ("full", "smoke"):
+        places = data[size].get("places") if isinstance(data.get(size), dict) else None
+        for n, place in enumerate(places if isinstance(places, list) else ()):
+            name = place.get("benchmark") if isinstance(place, dict) else None
+            try:
+                splits(name or "household")
+            except UnknownName as error:
+                yield f"{_place(data, (size, 'places', n))}.benchmark: {error}"
 
 
 def _place(data: Any, location: Sequence[str | int]) -> str:
@@ -130,7 +142,7 @@ def _names_in(size: Size) -> Iterator[tuple[str, Callable[[], object]]]:
             yield f"arms[{n}] ({arm.label}).{field}", partial(_check_policy, field, getattr(arm, field))
     for name, learned in size.learned.items():
         yield f"learned.{name}", partial(_check_learned, name, learned)
-    yield from (("policies", partial(_check_policy, "retrieve", name)) for name in size.policies)
+    yield from (("policies", partial(_check_scored, name)) for name in size.policies)
     yield from (("embedders", partial(_check_embedder, name)) for name in size.embedders)
     yield from (("wordings", partial(_check_wording, name)) for name in size.wordings)
 
@@ -204,6 +216,12 @@ def _check_embedder(name: str) -> None:
     from memp.models.registry import embedder
 
     embedder(name)
+
+
+def _check_scored(name: str) -> None:
+    from memp_bench.studies.lexical import policy_to_score
+
+    policy_to_score(name)
 
 
 def _check_policy(field: str, name: str) -> None:

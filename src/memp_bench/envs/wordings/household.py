@@ -118,14 +118,12 @@ def known_nouns() -> Mapping[str, str]:
         for table in _nouns(load(wording)["household"]):
             for name, others in table.items():
                 nouns[name] = name
-                nouns.update((form, name) for other in others for form in _forms(other))
+                nouns.update((form.lower(), name) for other in others for form in _forms(other))
     return nouns
 
 
 def _nouns(data: Mapping[str, Any]) -> tuple[Mapping[str, list[str]], Mapping[str, list[str]]]:
     """The words for things and for places."""
-    if "words_of" in data:
-        data = load(data["words_of"])["household"]
     return data.get("things", {}), data.get("places", {})
 
 
