@@ -22,8 +22,8 @@ TOO_MANY: Final = 5
 """So many games without a single usable reply say that the backbone will give none."""
 
 _EXCUSES = re.compile(
-    r"\s*(i'?m (very |really )?sorry|sorry|i (can ?no|can)'?t |i am (sorry|unable|not able)|i'm (unable|not able)|"
-    r"i won't|as an ai|unfortunately,? i)",
+    r"\s*(sorry|i am sorry|i['’]?m (very |really |so )?sorry|i can ?not\b|i can['’]?t\b|i won['’]?t\b|as an ai\b|"
+    r"i(['’]m| am) (unable|not able)|unfortunately,? i\b)",
     re.IGNORECASE,
 )
 
