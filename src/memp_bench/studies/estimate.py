@@ -239,7 +239,8 @@ def _notes(study: Study, size: Size, shared: int, total: Total) -> Iterator[str]
             if name != "static":
                 yield f"every task and memory is embedded with {name}, once for each wording: some cents at most"
     if shared:
-        yield f"{shared} cells are the same run as another one and are played once"
+        are = "cell is the same run as another and is" if shared == 1 else "cells are the same runs as others and are"
+        yield f"{shared} {are} played once"
     for what, cap, need in (
         ("cost", size.limits.cost, total.cost if total.cost is not None else total.known_cost),
         ("tokens", size.limits.tokens, total.input_tokens + total.output_tokens),
