@@ -29,11 +29,15 @@ SIMULATED = (
 HOW = (
     "Every task of every seed is counted once. An episode that could not be played to its end (a crash, a provider "
     "that stayed away) is counted neither as solved nor as failed, and is listed.",
-    "Brackets are 95 % intervals: Wilson for shares of tasks, bootstrap over tasks for means and for differences; "
-    "± is one standard deviation over seeds.",
+    "Brackets are 95 % intervals. Shares of tasks: Wilson's, at the effective sample size where tasks were played "
+    "under several seeds. Means, micro rates (#CS, #HC) and differences: bootstrap over tasks, a task's seeds "
+    "together. They say what other tasks of the kind might give; ± is one standard deviation over seeds.",
     "A gain is the difference of success rates in percentage points, on tasks that both arms finished, task by task "
     "and seed by seed. Repairs: failed without, solved with. Regressions: solved without, failed with.",
-    "p is McNemar's exact test, two-sided, over tasks and seeds; it is not corrected for the number of comparisons.",
+    "p is from McNemar's exact test, two-sided. With several seeds a task's pairs are not independent: they are turned "
+    "together (exact sign flips), and McNemar's p over single pairs, then too small, stands below. No p is corrected "
+    "for the number of comparisons.",
+    "Tokens per success are of all episodes counted, by seed; “memory included” adds what making the memory took.",
 )
 
 PAPER = (

@@ -77,6 +77,8 @@ def _versus(cell: Cell) -> Iterator[tuple[str, str, str, Figures]]:
     for name, number in (("pairs", versus.pairs), ("repairs", versus.repairs), ("regressions", versus.regressions)):
         yield "difference", name, versus.base, _just(number)
     yield "difference", "p", versus.base, (versus.p, None, None, versus.pairs, None)
+    if versus.p_tasks is not None:
+        yield "difference", "p_tasks", versus.base, (versus.p_tasks, None, None, versus.pairs, None)
 
 
 def _scores(results: RecallResults) -> Iterator[tuple[tuple[str, ...], Figures]]:

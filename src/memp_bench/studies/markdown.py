@@ -27,7 +27,9 @@ def _lines(document: Document) -> Iterator[str]:
     yield f"{escaped(document.question)}"
     yield ""
     size = "smoke size" if document.smoke else "full size"
-    yield f"Study `{document.study}`, {size}" + (f"; repeats {escaped(document.paper)}." if document.paper else ".")
+    yield f"Study `{document.study}`, {size}."
+    if document.paper:
+        yield from ("", f"The paper (arXiv 2508.06433): {escaped(document.paper)}")
     if document.missing:
         yield ""
         yield f"**Stopped before its end: {_cells(document.missing)} missing** (listed below)."

@@ -102,7 +102,7 @@ def _section(place: str, scores: Sequence[RecallScore]) -> Section:
 def _figure(grid: _Grid, key: str) -> Figure:
     groups = [
         (
-            embedder,
+            f"embedder {embedder}",
             [
                 charts.Row(
                     policy,

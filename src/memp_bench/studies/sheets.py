@@ -141,7 +141,7 @@ def main_sheet(cells: Sequence[Cell], base: str) -> Sheet:
             yield figure(name, cell.measures.get(name), cell.paper.get(name))
         yield from _gain(cell.versus)
 
-    gain = (f"Gain over “{base}”", "Repairs", "Regressions", "McNemar p")
+    gain = (f"Gain over “{base}”", "Repairs", "Regressions", "p")
     return sheet_of("Results", cells, ("Episodes", *map(head, measures), *gain), entries)
 
 
@@ -149,7 +149,10 @@ def _gain(versus: Comparison | None) -> tuple[Entry, ...]:
     if versus is None or not versus.pairs:
         return (NOTHING,) * 4
     gain = difference("success", versus.success, 1)
-    return gain, count(versus.repairs), count(versus.regressions), Entry(chance(versus.p))
+    p = Entry(chance(versus.p))
+    if versus.p_tasks is not None and chance(versus.p_tasks) != p.text:
+        p = Entry(chance(versus.p_tasks), f"McNemar {p.text}")
+    return gain, count(versus.repairs), count(versus.regressions), p
 
 
 def paired_sheet(cells: Sequence[Cell], base: str) -> Sheet:
@@ -205,6 +208,7 @@ SPREADS = {
     "calls": "Calls per episode",
     "recalled": "Tokens recalled",
     "tokens_per_success": "Tokens per success",
+    "tokens_per_success_with_building": "Memory included",
 }
 
 
@@ -226,10 +230,11 @@ def cost_sheet(cells: Sequence[Cell]) -> Sheet:
 
 
 def spread(of: Distribution | None) -> Entry:
-    """A mean with three quantiles."""
+    """A mean with three quantiles; one value alone has none."""
     if of is None or not of.n:
         return NOTHING
-    return Entry(_amount(of.mean), f"[{', '.join(_amount(value) for value in (of.p10, of.p50, of.p90))}]")
+    quantiles = f"[{', '.join(_amount(value) for value in (of.p10, of.p50, of.p90))}]"
+    return Entry(_amount(of.mean), quantiles if of.n > 1 else "")
 
 
 def _amount(value: float) -> str:
