@@ -42,6 +42,7 @@ async def score_recall(
     workers: int,
     advance: Callable[[str], None],
     folder: Path | None = None,
+    data: Path | None = None,
     cache: Path | None = None,
 ) -> RecallResults:
     """Score every policy, embedder and wording of `size` on every place.
@@ -49,9 +50,9 @@ async def score_recall(
     Args:
         study, size, smoke: what to score.
         workers: games played at once while memories are made.
-        advance: called with a note after each task learned from, and after each score.
+        advance: called with a note after each score.
         folder: where memories are kept, to be used again by the next call; None makes them anew.
-        cache: the benchmarks' cache.
+        data, cache: the benchmarks' own (see `memp_bench.benchmarks`).
 
     Raises:
         EnvironmentFailed: data is missing.
@@ -64,14 +65,19 @@ async def score_recall(
     with TemporaryDirectory(prefix="memp-recall-") as temporary:
         for place in size.places:
             house = benchmark(
-                place.benchmark, workers=workers, cache=cache, mode="sole-planning", generated=place.generated
+                place.benchmark,
+                data=None if place.generated or place.benchmark == "household" else data,
+                workers=workers,
+                cache=cache,
+                mode="sole-planning",
+                generated=place.generated,
             )
             try:
                 plan = _plan(place, size)
                 made = await make(
                     plan,
                     folder or Path(temporary),
-                    Bench(house=house, meter=Meter(), workers=workers, model=_no_model, advance=advance),
+                    Bench(house=house, meter=Meter(), workers=workers, model=_no_model, advance=lambda _: None),
                 )
                 exam = await _exam(house, place, plan)
             finally:
