@@ -229,9 +229,7 @@ def _run(order: _Order, *, as_json: bool) -> None:
 
     again = f"go on with: memp study resume {order.out}"
     try:
-        manifest = asyncio.run(
-            _recall(order, as_json=as_json) if order.study.kind == "recall" else _play(order, as_json)
-        )
+        manifest = asyncio.run(_play(order, as_json=as_json))
     except* BudgetExceeded as group:
         raise BudgetExceeded(f"{_first(group)}; {again}") from None
     except* Interrupted as group:
@@ -256,23 +254,40 @@ def _laboratory(order: _Order) -> "Laboratory":
     from memp_bench.studies.laboratory import Laboratory, Settings
 
     options = order.options
-    price = tuple(float(part) for part in order.overrides.get("price", "").split()) or None
-    remote = {"timeout": options["timeout"], "max_concurrency": options["concurrency"], "price": price}
+    remote = {"timeout": options["timeout"], "max_concurrency": options["concurrency"], "price": _price(order)}
     settings = Settings(order.out, options["workers"], options["data"], options["cache"], options["only"], remote)
     return Laboratory(order.study, order.size, settings, limits=_limits(order))
 
 
-async def _play(order: _Order, as_json: bool) -> "Manifest":
-    from memp_bench.studies.collect import note_command
+def _price(order: _Order) -> tuple[float, float] | None:
+    """US dollars per million tokens, in and out, if the command line gave them."""
+    parts = [float(part) for part in order.overrides.get("price", "").split()]
+    return (parts[0], parts[1]) if parts else None
+
+
+async def _play(order: _Order, *, as_json: bool) -> "Manifest":
+    from memp_bench.studies.collect import note_command, write_recall
+    from memp_bench.studies.recall import score_recall
 
     laboratory = _laboratory(order)
     try:
         laboratory.check()
-        manifest = _now(order, laboratory.data_digests())
-        manifest = manifest.claim(order.out, accept=order.options["accept_change"])
+        manifest = _now(order, laboratory.data_digests()).claim(order.out, accept=order.options["accept_change"])
         note_command(order.out, sys.argv[1:])
         with progress(f"study {order.study.name}", laboratory.total(), quiet=as_json) as advance:
-            await laboratory.run(advance=advance)
+            if order.study.kind == "runs":
+                await laboratory.run(advance=advance)
+                return manifest
+            results = await score_recall(
+                order.study,
+                order.size,
+                smoke=order.smoke,
+                workers=order.options["workers"],
+                advance=advance,
+                folder=order.out / "memories",
+                cache=order.options["cache"],
+            )
+        write_recall(order.out, results)
     finally:
         await laboratory.close()
     return manifest
@@ -284,23 +299,6 @@ def _now(order: _Order, data: dict[str, str]) -> "Manifest":
     return Manifest.of(
         order.study, order.size, smoke=order.smoke, file=order.file, overrides=order.overrides, data=data
     )
-
-
-async def _recall(order: _Order, *, as_json: bool) -> "Manifest":
-    """A study of kind `recall`: its results are kept whole, for there are no episodes to make them from."""
-    from memp_bench.studies.collect import note_command, write_recall
-    from memp_bench.studies.recall import score_recall
-
-    manifest = _now(order, {}).claim(order.out, accept=order.options["accept_change"])
-    note_command(order.out, sys.argv[1:])
-    size = order.size
-    rounds = len(size.places) * len(size.policies) * len(size.embedders) * len(size.wordings)
-    with progress(f"study {order.study.name}", rounds, quiet=as_json) as advance:
-        results = await score_recall(
-            order.study, size, smoke=order.smoke, workers=order.options["workers"], advance=advance
-        )
-    write_recall(order.out, results)
-    return manifest
 
 
 # -- what came out -------------------------------------------------------------------------------------
@@ -374,6 +372,12 @@ def _show_recall(results: "RecallResults") -> None:
 def _estimate(order: _Order, *, as_json: bool) -> None:
     from memp_bench.studies.estimate import estimate
 
-    measured = [folder for folder in (order.out, Path("runs")) if folder.is_dir()]
-    found = estimate(order.study, order.size, measured)
+    price = tuple(float(part) for part in order.overrides.get("price", "").split())
+    found = estimate(
+        order.study,
+        order.size,
+        (order.out, Path("runs")),
+        workers=order.options["workers"],
+        price=(price[0], price[1]) if price else None,
+    )
     click.echo(found.model_dump_json() if as_json else str(found))

@@ -15,6 +15,7 @@ from memp.records import Usage
 from memp_bench.agents.episode import Episode
 from memp_bench.agents.registry import is_simulated
 from memp_bench.envs.base import Benchmark, PlansWithModel, Task
+from memp_bench.envs.travelplanner.benchmark import TravelPlanner
 from memp_bench.studies import memories
 from memp_bench.studies.cells import CellPlan, MemoryPlan, cells, config_of, distinct, memory_of
 from memp_bench.studies.config import RunConfig
@@ -125,9 +126,14 @@ class Laboratory:
         return found
 
     def total(self) -> int:
-        """Episodes to play and training tasks to learn from, those that are done included."""
-        learning = sum(len(self._train(learned, plan)) for learned, plan in self.memory_plans().values())
-        return learning + sum(len(self.tasks(plan)) for plan in distinct(self.chosen))
+        """Episodes to play (or scores to give) and training tasks to learn from, those that are done included."""
+        if self.study.kind == "recall":
+            size, learning = self.size, {place.benchmark: place for place in self.size.places}
+            train = [(self.house(place), size.learned[name]) for name, place in learning.items()]
+            scores = len(size.places) * len(size.policies) * len(size.embedders) * len(size.wordings)
+            return scores + sum(len(house.tasks(each.split, games=each.games, seed=0)) for house, each in train)
+        training = sum(len(self._train(learned, plan)) for learned, plan in self.memory_plans().values())
+        return training + sum(len(self.tasks(plan)) for plan in distinct(self.chosen))
 
     def _plain(self, plan: CellPlan) -> Benchmark:
         return self.house(plan.place.model_copy(update={"wording": None}))
@@ -137,22 +143,23 @@ class Laboratory:
 
     def data_digests(self) -> dict[str, str]:
         """A digest for each set of tasks that is read from files: what they are called and what is in them."""
+        games: dict[str, dict[str, str]] = {}
         found: dict[str, str] = {}
-        sets: dict[tuple[str, str], list[Task]] = {}
-        for plan in distinct(self.plans):
-            if plan.place.benchmark == "alfworld":
-                sets.setdefault(("alfworld", plan.place.split), []).extend(self.tasks(plan))
-            elif plan.place.benchmark == "travelplanner" and not plan.place.generated:
-                folder = getattr(self.house(plan.place), "folder", None)
-                found.setdefault("travelplanner", _folder_digest(folder) if folder else "")
-        for learned, plan in self.memory_plans().values():
-            if learned.benchmark == "alfworld":
-                sets.setdefault(("alfworld", learned.learned.split), []).extend(self._train(learned, plan))
-        for (name, split), tasks in sets.items():
-            games = {task.id: task.payload["game"] for task in tasks}
-            found[f"{name} {split}"] = digest(
-                part for id in sorted(games) for part in (id.encode(), Path(games[id]).read_bytes())
-            )
+        for place in self.size.places:
+            house = self.house(place)
+            if place.benchmark == "travelplanner" and not place.generated:
+                found["travelplanner"] = _folder_digest(house.folder) if isinstance(house, TravelPlanner) else ""
+            if place.benchmark != "alfworld":
+                continue  # household and the generated country are made by the code
+            asked = [(place.split, place.games, seed) for seed in self.size.seeds]
+            if learned := self.size.learned.get(place.benchmark):
+                asked.append((learned.split, learned.games, 0))
+            for split, count, seed in asked:
+                tasks = house.tasks(split, games=count, seed=seed)
+                games.setdefault(f"alfworld {split}", {}).update((task.id, task.payload["game"]) for task in tasks)
+        for name, files in games.items():
+            parts = (part for id in sorted(files) for part in (id.encode(), Path(files[id]).read_bytes()))
+            found[name] = digest(parts)
         return found
 
     # -- running -----------------------------------------------------------------------------------------
