@@ -42,7 +42,7 @@ class Document:
     def change(
         self, there: Procedure | None, content: Content, author: Author, reason: str, evidence: tuple[str, ...] = ()
     ) -> Add | Revise | Skip:
-        """Begin the document, or revise the one that is `there`; a retired one is left alone."""
+        """Begin the document, or revise the one that is `there`."""
         built = Built(content=content, author=author)
         if there is None:
             return Add(built=built, reason=reason, evidence=evidence)
@@ -53,10 +53,11 @@ class Document:
     def current(self) -> tuple[Procedure | None, str]:
         """The document to revise (None: it has to be begun), and why it must not be, or an empty string."""
         found = self.find()
-        active = [procedure for procedure in found if procedure.status == "active"]
-        if found and not active:
-            return found[0], f"the {self.title.lower()} are retired: restore procedure {found[0].id} to go on"
-        return (active[0] if active else None), ""
+        free = [each for each in found if each.status not in ("retired", "quarantined") and not each.revision.pinned]
+        if found and not free:
+            why = "pinned" if found[0].revision.pinned else found[0].status
+            return found[0], f"the {self.title.lower()} ({found[0].id}) are {why}, and only a person changes that"
+        return (free[0] if free else None), ""
 
     def served(self, index: Index, shown: Sequence[bool]) -> dict[int, Procedure]:
         """Rows of the index that are this document, of those that are `shown`."""
