@@ -6,9 +6,12 @@ import re
 import pytest
 
 from memp.errors import EnvironmentFailed, UnknownName
+from memp.models.base import Message
+from memp_bench.agents.simulated import simulated
 from memp_bench.agents.simulated.goal import read_goal
 from memp_bench.agents.simulated.travel.query import read_query
 from memp_bench.benchmarks import benchmark
+from memp_bench.envs.alfred_rules import INSTRUCTIONS
 from memp_bench.envs.alfworld import AlfWorld
 from memp_bench.envs.base import Benchmark, Measures, PlansWithModel
 from memp_bench.envs.household import Household
@@ -110,6 +113,23 @@ def test_what_has_no_other_words_is_said():
         Reworded(Household(), "juge")
     with pytest.raises(EnvironmentFailed, match="juggle"):
         words.reword("judge", "juggle three apples", "a task")
+
+
+@pytest.mark.parametrize("wording", WORDINGS)
+async def test_a_simulated_player_plays_a_reworded_task_as_the_plain_one(wording):
+    seen = "You are in the middle of a room. Looking quickly around you, you see a drawer 1, a mug 1, a desk 1."
+    player = simulated("sim:able")
+    for nth, (sentence, _) in enumerate(every_sentence()):
+        said = [
+            await player.complete(
+                [
+                    Message(role="system", content=INSTRUCTIONS),
+                    Message(role="user", content=f"Task: {task}\n\nObservation: {seen}"),
+                ]
+            )
+            for task in (sentence, words.reword(wording, sentence, f"task {nth}"))
+        ]
+        assert said[0].text == said[1].text
 
 
 async def test_a_reworded_game_is_the_same_game(tmp_path):
