@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from memp.errors import RecordError
+from memp.evidence import Evidence, Ledger, Quarantine, evidence_of
 from memp.recall import Recall
 from memp.records import Author, Outcome, Procedure, Receipt, Revision, Status, Trajectory
 from memp.stores.base import Stats, Store, Write
@@ -21,6 +22,8 @@ class Curation:
         self.namespace = namespace
         self._clock = clock
         self._ids = ids
+        self._ledger = Ledger(store, namespace)
+        self.quarantining: Quarantine | None = None
 
     # -- look --------------------------------------------------------------------------------------
 
@@ -87,6 +90,14 @@ class Curation:
     def receipts(self, *, limit: int = 50) -> Sequence[Receipt]:
         """What updates and discards did, newest first."""
         return self.store.receipts(self.namespace, limit)
+
+    def evidence(self, agent: str | None = None) -> Evidence:
+        """Whether the memory helps `agent` (None: the one with the most tasks), in all, by family and by procedure."""
+        self._ledger.refresh()
+        if agent is None:
+            known = self._ledger.agents
+            agent = max(sorted(known), key=lambda name: known[name].overall.served.count, default="")
+        return evidence_of(self._ledger, agent, self.procedures(), self.quarantining or Quarantine())
 
     def stats(self) -> Stats:
         """Counts of what the namespace holds."""

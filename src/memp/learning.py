@@ -7,6 +7,7 @@ from itertools import repeat
 
 from memp.curation import WAITING, Curation
 from memp.errors import BadRequest, BudgetExceeded, Conflict, ModelError, UnusableReply
+from memp.evidence import Quarantine, Worth
 from memp.models.metered import Meter
 from memp.records import Procedure, Receipt, Revision, Skipped, Status, Trajectory, Usage
 from memp.render import render_content
@@ -33,6 +34,8 @@ class Learning(Curation):
         meter: Meter,
         discarding: Discard | None,
         success_at: float,
+        quarantine: Quarantine | None,
+        agent: str,
         approve: bool,
         count_tokens: Callable[[str], int],
     ) -> None:
@@ -40,6 +43,8 @@ class Learning(Curation):
         self.updating, self.discarding, self.success_at = updating, discarding, success_at
         self.meter = meter
         self.approving = approve
+        self.quarantining = quarantine
+        self.agent = agent
         self._workshop, self._drafts, self._count_tokens = workshop, drafts, count_tokens
         self._one_update = asyncio.Lock()
         self._left = 0
@@ -93,6 +98,8 @@ class Learning(Curation):
         if self.discarding is not None:
             served = dict.fromkeys(id for item in waiting if item.outcome for id, _ in item.outcome.credited)
             self._discard(self.discarding, self.store.find(self.namespace, list(served)), done)
+        if self.quarantining is not None:
+            self._quarantine(self.quarantining, waiting, done)
         self._left = done.left
         if not done.left:  # otherwise the next update finds the replies that were paid for
             self._drafts.clear()
@@ -224,6 +231,27 @@ class Learning(Curation):
             except Conflict:  # its counters are history now
                 done.skipped.append(Skipped(subject=procedure.id, reason="revised meanwhile: not discarded"))
 
+    def _quarantine(self, bounds: Quarantine, waiting: Sequence[Waiting], done: "_Done") -> None:
+        """Take out of service what the tasks since the last update show to do harm."""
+        self._ledger.refresh()
+        served: dict[str, dict[str, None]] = {}
+        for outcome in (item.outcome for item in waiting if item.outcome):
+            served.setdefault(outcome.agent, {}).update(dict.fromkeys(id for id, _ in outcome.credited))
+        for agent, ids in served.items():
+            worth = Worth(self._ledger, agent)
+            overall = worth.overall()
+            for procedure in self.store.find(self.namespace, list(ids)):
+                lift = worth.procedure(procedure.id, procedure.revision.number)
+                if (reason := bounds.reason(procedure, lift, overall)) is None:
+                    continue
+                if agent:
+                    reason += f", for {agent}"
+                try:
+                    self._append(procedure, procedure.revision, "quarantined", reason, "quarantine")
+                    done.quarantined.append(procedure.id)
+                except Conflict:
+                    done.skipped.append(Skipped(subject=procedure.id, reason="revised meanwhile: not quarantined"))
+
 
 class _Done:
     """What an operation has done so far."""
@@ -232,6 +260,7 @@ class _Done:
         self.added: list[str] = []
         self.revised: list[tuple[str, int]] = []
         self.retired: list[str] = []
+        self.quarantined: list[str] = []
         self.skipped: list[Skipped] = []
         self.left = 0
         self.parts = 0
@@ -245,6 +274,7 @@ class _Done:
         self.added += other.added
         self.revised += other.revised
         self.retired += other.retired
+        self.quarantined += other.quarantined
         self.skipped += other.skipped
 
     def receipt(self, id: str, operation: str, policy: str, usage: Mapping[str, Usage], at: datetime) -> Receipt:
@@ -255,6 +285,7 @@ class _Done:
             added=tuple(self.added),
             revised=tuple(self.revised),
             retired=tuple(self.retired),
+            quarantined=tuple(self.quarantined),
             skipped=tuple(self.skipped),
             usage=usage,
             at=at,

@@ -15,7 +15,7 @@ from memp.build import BuildPolicy, build_policy
 from memp.build.distil import Distiller, ModelDistiller
 from memp.build.rules import RuleDistiller
 from memp.errors import RecordError, UnknownName
-from memp.evidence import Holdout, Ledger
+from memp.evidence import Holdout, Quarantine, Worth
 from memp.learning import Learning
 from memp.models.base import ChatModel, Embedder
 from memp.models.metered import Meter, Metered
@@ -24,7 +24,7 @@ from memp.records import Outcome, Receipt, Record, Trajectory, new_id, now
 from memp.render import HEADER, WRAPPING, approximate_tokens
 from memp.retrieve import Hit, Index, Query, RetrievePolicy, retrieve_policy
 from memp.standing import Standing
-from memp.stores.base import Store
+from memp.stores.base import Store, text_key
 from memp.stores.sqlite import SqliteStore
 from memp.update import Discard, UpdatePolicy, update_policy
 from memp.workshop import StoredDrafts, Workshop
@@ -57,6 +57,7 @@ class AsyncProceduralMemory(Learning):
         max_tokens: budget of a rendered recall; procedures are served whole or not at all.
         every: update by itself whenever so many trajectories wait; None leaves it to the caller.
         approve: what policies change waits for a person (`queue`, `approve`, `reject`) before it is served.
+        quarantine: when a procedure, or the whole memory for an agent, does harm and is not served; on with a holdout.
         agent: the model that acts, where trajectories and calls do not say: evidence is per model.
         holdout: share of recalls that are withheld and logged, to measure what the memory is worth; 0 withholds none.
         discard: after each update, retire those of the procedures served since that do not help; None never does.
@@ -80,6 +81,7 @@ class AsyncProceduralMemory(Learning):
         max_tokens: int | None = 8_000,
         every: int | None = None,
         approve: bool = False,
+        quarantine: Quarantine | None = None,
         agent: str = "",
         holdout: float = 0.0,
         discard: Discard | None = None,
@@ -116,13 +118,13 @@ class AsyncProceduralMemory(Learning):
             drafts=drafts,
             meter=meter,
             discarding=discard,
+            quarantine=quarantine or (Quarantine() if holdout else None),
+            agent=agent,
             approve=approve,
             success_at=success_at,
             count_tokens=count_tokens,
         )
         self.k, self.floor, self.max_tokens, self.every = k, floor, max_tokens, every
-        self.agent = agent
-        self._ledger = Ledger(store, namespace)
         self._holdout = Holdout(holdout, seed)
         self._standing = Standing(store, namespace, seed=seed)
         self._embedder = embedder if embedder is not None else _bundled_embedder()
@@ -175,9 +177,10 @@ class AsyncProceduralMemory(Learning):
         ranked, left_out = self._fit(
             task, hits, self.floor if floor is None else floor, self.max_tokens if max_tokens is None else max_tokens
         )
-        withheld, note = (), ""
-        if ranked and log and self._withholds(task, ranked[0]):
-            ranked, withheld, note = (), ranked, f"withheld: one of the {self._holdout.share:.0%} that measure"
+        agent = self.agent if agent is None else agent
+        withheld: tuple[Recalled, ...] = ()
+        if note := self._kept_back(task, agent, ranked) if ranked and log else "":
+            ranked, withheld = (), ranked
         recall = Recall(
             id=self._ids(),
             namespace=self.namespace,
@@ -187,7 +190,7 @@ class AsyncProceduralMemory(Learning):
             left_out=left_out,
             withheld=withheld,
             note=note,
-            agent=self.agent if agent is None else agent,
+            agent=agent,
             facts=query.facts,
             at=self._clock(),
         ).with_loader(self.trajectory)
@@ -195,11 +198,18 @@ class AsyncProceduralMemory(Learning):
             self.store.log_recall(recall)
         return recall
 
-    def _withholds(self, task: str, first: Recalled) -> bool:
-        if not self._holdout.share:
-            return False
+    def _kept_back(self, task: str, agent: str, ranked: Sequence[Recalled]) -> str:
+        """Why a recall is not served: to measure, or because the memory does this agent harm; empty: it is served."""
+        if not self._holdout.share and self.quarantining is None:
+            return ""
         self._ledger.refresh()
-        return self._holdout.withholds(task, first.procedure.id, *self._ledger.under(first.procedure.id))
+        first = ranked[0].procedure.id
+        served, withheld = self._ledger.under(first)
+        harm = self.quarantining.abstains(Worth(self._ledger, agent).overall()) if self.quarantining else None
+        if harm is not None:
+            return "" if self._holdout.probes(task, first, served + withheld) else harm
+        draws = self._holdout.withholds(task, first, served, withheld)
+        return f"withheld: one of the {self._holdout.share:.0%} that measure" if draws else ""
 
     def _fit(
         self, task: str, hits: Sequence[Hit], floor: float, budget: int | None
@@ -255,6 +265,7 @@ class AsyncProceduralMemory(Learning):
             credited=tuple((r.procedure.id, r.procedure.revision.number) for r in recall.ranked),
             withheld=tuple((r.procedure.id, r.procedure.revision.number) for r in recall.withheld),
             agent=trajectory.agent or recall.agent,
+            task_key=text_key(trajectory.task).hex()[:16],
             family=trajectory.tags.get("family", ""),
             steps=len(trajectory.steps),
             tokens=sum(used.tokens for used in trajectory.usage.values()) if trajectory.usage else None,

@@ -284,6 +284,8 @@ class Outcome(Record):
     """The model that acted: evidence is per model."""
     family: Text = ""
     """Kind of the task, where the trajectory has a tag `family`."""
+    task_key: Text = ""
+    """Names the task's words, so that tasks that came with memory and without are found."""
     steps: int = Field(0, ge=0)
     tokens: int | None = Field(None, ge=0)
     """Of the whole task; None when the trajectory does not say."""

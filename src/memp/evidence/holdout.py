@@ -26,5 +26,12 @@ class Holdout:
         """Whether to withhold the recall of `task` that would serve procedure `first` first."""
         if not self.share:
             return False
-        source = random.Random(f"memp holdout {self._seed}\n{first}\n{served}\n{withheld}\n{task}")
-        return source.random() < self.chance(served, withheld)
+        return self._draw(task, first, served + withheld) < self.chance(served, withheld)
+
+    def probes(self, task: str, first: str, count: int) -> bool:
+        """Whether to serve, although the memory abstains, after `count` recalls of the stratum: the same share of
+        recalls, so that a memory that has become better is noticed."""
+        return self._draw(task, first, count) < self.share
+
+    def _draw(self, task: str, first: str, count: int) -> float:
+        return random.Random(f"memp holdout {self._seed}\n{first}\n{count}\n{task}").random()

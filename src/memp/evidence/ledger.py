@@ -1,9 +1,64 @@
-"""The outcomes of a namespace, read once and then caught up with."""
+"""The outcomes of a namespace as tallies, read once and then caught up with."""
 
-from collections import Counter
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 
 from memp.records import Outcome
 from memp.stores.base import Store
+
+DECAY = 0.95
+"""A procedure's older tasks count for less, by this factor for each later one: the world may change."""
+
+
+@dataclass
+class Tally:
+    """Tasks on one side: with memory, or without."""
+
+    count: int = 0
+    won: int = 0
+    recent: float = 0.0
+    """As `count`, older tasks counting for less."""
+    recent_won: float = 0.0
+    steps: float = 0.0
+    steps_squared: float = 0.0
+    tokens: float = 0.0
+    with_tokens: int = 0
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one task."""
+        self.count += 1
+        self.won += outcome.success
+        self.recent = self.recent * DECAY + 1
+        self.recent_won = self.recent_won * DECAY + outcome.success
+        self.steps += outcome.steps
+        self.steps_squared += outcome.steps**2
+        if outcome.tokens is not None:
+            self.tokens += outcome.tokens
+            self.with_tokens += 1
+
+
+@dataclass
+class Sides:
+    """Tasks with memory and tasks from which it was withheld."""
+
+    served: Tally = field(default_factory=Tally)
+    withheld: Tally = field(default_factory=Tally)
+    families: Counter[str] = field(default_factory=Counter)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one task on its side."""
+        (self.withheld if outcome.withheld else self.served).add(outcome)
+        self.families[outcome.family] += 1
+
+
+@dataclass
+class Agent:
+    """What is known of the tasks of one model."""
+
+    overall: Sides = field(default_factory=Sides)
+    families: dict[str, Sides] = field(default_factory=lambda: defaultdict(Sides))
+    procedures: dict[tuple[str, int], Sides] = field(default_factory=lambda: defaultdict(Sides))
+    """By id and the first revision that said the same."""
 
 
 class Ledger:
@@ -14,18 +69,43 @@ class Ledger:
         self._namespace = namespace
         self._seen = 0
         self._first: Counter[tuple[str, bool]] = Counter()
-        self.outcomes: list[Outcome] = []
+        self._same: dict[tuple[str, int], int] = {}
+        self.agents: dict[str, Agent] = defaultdict(Agent)
+        self.tasks: dict[str, tuple[list[bool], list[bool]]] = defaultdict(lambda: ([], []))
+        """By task: how it went with memory, and without."""
 
     def refresh(self) -> bool:
         """Catch up with what this and other processes recorded. True when there was anything new."""
         new = self._store.outcomes_since(self._namespace, self._seen)
         for seq, outcome in new:
             self._seen = seq
-            self.outcomes.append(outcome)
-            if named := outcome.withheld or outcome.credited:
-                self._first[named[0][0], bool(outcome.withheld)] += 1
+            self._add(outcome)
         return bool(new)
+
+    def _add(self, outcome: Outcome) -> None:
+        named = outcome.withheld or outcome.credited
+        if not named:  # there was nothing to serve: it says nothing about memory
+            return
+        self._first[named[0][0], bool(outcome.withheld)] += 1
+        agent = self.agents[outcome.agent]
+        agent.overall.add(outcome)
+        agent.families[outcome.family].add(outcome)
+        for id, number in named:
+            agent.procedures[id, self.saying(id, number)].add(outcome)
+        if outcome.task_key:
+            self.tasks[outcome.task_key][bool(outcome.withheld)].append(outcome.success)
 
     def under(self, procedure_id: str) -> tuple[int, int]:
         """How many tasks had, or would have had, this procedure first: (served, withheld)."""
         return self._first[procedure_id, False], self._first[procedure_id, True]
+
+    def saying(self, id: str, number: int) -> int:
+        """The first revision of a procedure that says what revision `number` says: they share their evidence."""
+        if number == 1:
+            return 1
+        if (id, number) not in self._same:
+            first: dict[str, int] = {}
+            for revision, _, _ in self._store.history(self._namespace, id):
+                said = revision.content.model_dump_json()
+                self._same[id, revision.number] = first.setdefault(said, revision.number)
+        return self._same.get((id, number), number)

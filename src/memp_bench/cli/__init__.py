@@ -12,6 +12,7 @@ COMMANDS = {
     "score": ("memp_bench.cli.score:score", "Judge a file of TravelPlanner plans."),
     "memory": ("memp.cli.memory:memory", "Look at a memory, and change it with a reason."),
     "why": ("memp.cli.why:why", "Explain a recall: what was considered, served, left out, withheld."),
+    "evidence": ("memp.cli.evidence:evidence", "Show whether the memory helps: lift, with intervals."),
     "stats": ("memp.cli.memory:stats", "Count what a memory holds, and what waits for a person."),
     "doctor": ("memp_bench.cli.doctor:doctor", "Check this installation and a memory file."),
 }
