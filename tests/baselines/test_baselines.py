@@ -318,6 +318,19 @@ async def test_two_updates_at_once_lose_nothing(make, tmp_path):
     assert first.stats().waiting == 0
 
 
+async def test_two_documents_are_both_served_and_the_older_one_grows(make, tmp_path):
+    """As after an import, or where two processes began it at the same moment."""
+    mine = make("awm", model=ScriptedChat([workflow("my way"), workflow("our way")]))
+    theirs = make("awm", model=ScriptedChat([workflow("their way")]), ids=counter("theirs"))
+    await told(mine, visit("attic"))
+    await told(theirs, visit("cellar"))
+    export_jsonl(theirs.store, "default", tmp_path / "theirs.jsonl")
+    import_jsonl(mine.store, tmp_path / "theirs.jsonl")
+    await told(mine, visit("shed"))
+    text = (await mine.retrieve(MUG)).render()
+    assert re.findall(r"Workflow: (.*)", text) == ["my way", "our way", "their way"]
+
+
 @pytest.mark.parametrize("name", baselines.NAMES)
 async def test_an_interrupted_update_pays_for_no_reply_twice(make, name):
     """The provider goes down in the middle of a lesson; what was answered before is not asked again."""

@@ -63,7 +63,9 @@ def read_workflow(text: str) -> Workflow | None:
     """What `str(workflow)` wrote; None when it is something else (a person's own line)."""
     head, *steps = text.splitlines() or [""]
     try:
-        return Workflow.parse({"description": head.removeprefix(_HEAD), "steps": [s.strip(" -") for s in steps]})
+        return Workflow.parse(
+            {"description": head.removeprefix(_HEAD), "steps": [s.strip().removeprefix("- ") for s in steps]}
+        )
     except RecordError:
         return None
 
