@@ -256,6 +256,14 @@ def test_a_study_of_which_nothing_was_counted(tmp_path):
     assert "| b | script | 0 | – | – |" in files["report.md"]
 
 
+def test_a_smoke_size_says_that_it_is_small(tmp_path, reports):
+    files = written(tmp_path, build_study().model_copy(update={"smoke": True}))
+    for name in ("report.html", "report.md"):
+        assert "too small to conclude anything from" in files[name]
+        assert "too small" not in reports["build"][name]
+    assert {row["size"] for row in long_form(files["tables.csv"])} == {"smoke"}
+
+
 def test_curves_over_the_stream_and_over_k(reports):
     rows = long_form(reports["update"]["tables.csv"])
     points = [row for row in rows if row["part"] == "curve" and row["measure"] == "success"]

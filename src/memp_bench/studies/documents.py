@@ -20,6 +20,8 @@ from memp_bench.studies.sheets import (
 )
 from memp_bench.studies.svg import LOOKS
 
+SMALL = "Smoke size: it shows that everything runs, and is too small to conclude anything from."
+
 LOUD = "SIMULATED: says nothing about any real model."
 
 SIMULATED = (
@@ -31,7 +33,8 @@ HOW = (
     "that stayed away) is counted neither as solved nor as failed, and is listed.",
     "Brackets are 95 % intervals. Shares of tasks: Wilson's, at the effective sample size where tasks were played "
     "under several seeds. Means, micro rates (#CS, #HC) and differences: bootstrap over tasks, a task's seeds "
-    "together. They say what other tasks of the kind might give; ± is one standard deviation over seeds.",
+    "together. They say what other tasks of the kind might give; ± is one standard deviation over seeds. With fewer than "
+    "about 30 tasks a bootstrap is somewhat narrow.",
     "A gain is the difference of success rates in percentage points, on tasks that both arms finished, task by task "
     "and seed by seed. Repairs: failed without, solved with. Regressions: solved without, failed with.",
     "p is from McNemar's exact test, two-sided. With several seeds a task's pairs are not independent: they are turned "
@@ -257,7 +260,9 @@ def _heat(backbone: str, cells: Sequence[Cell]) -> Figure:
     names = families(cells)
     values = [[_counted(cell.families.get(name)) for cell in cells] for name in names]
     title = f"Success by kind of task, %: {backbone}"
-    return Figure(title, "", charts.heat(title, names, [cell.arm for cell in cells], values))
+    sizes = [value.n for row in values for value in row if value is not None]
+    note = f"Of {min(sizes)} to {max(sizes)} episodes each; intervals are in the table of that name." if sizes else ""
+    return Figure(title, note, charts.heat(title, names, [cell.arm for cell in cells], values))
 
 
 def _tokens(cells: Sequence[Cell], looks: Mapping[str, int]) -> list[Figure]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from memp_bench.studies.documents import LOUD, Document, Part
+from memp_bench.studies.documents import LOUD, SMALL, Document, Part
 from memp_bench.studies.sheets import Entry, Sheet
 from memp_bench.studies.svg import plain
 
@@ -26,8 +26,7 @@ def _lines(document: Document) -> Iterator[str]:
     yield ""
     yield f"{escaped(document.question)}"
     yield ""
-    size = "smoke size" if document.smoke else "full size"
-    yield f"Study `{document.study}`, {size}."
+    yield f"Study `{document.study}`. {SMALL if document.smoke else 'Full size.'}"
     if document.paper:
         yield from ("", f"The paper (arXiv 2508.06433): {escaped(document.paper)}")
     if document.missing:

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 from memp.render import clean
-from memp_bench.studies.documents import LOUD, Document, runs_document
+from memp_bench.studies.documents import LOUD, SMALL, Document, runs_document
 from memp_bench.studies.flat import csv_of
 from memp_bench.studies.markdown import markdown_of
 from memp_bench.studies.recall_document import recall_document
@@ -63,7 +63,7 @@ def _page(document: Document, provenance: Provenance) -> str | None:
     )
     environment.filters["clean"] = clean
     template = environment.get_template("study.html")
-    return template.render(document=document, provenance=provenance, spent=_spent(provenance), loud=LOUD)
+    return template.render(document=document, provenance=provenance, spent=_spent(provenance), loud=LOUD, small=SMALL)
 
 
 def _spent(provenance: Provenance) -> list[tuple[str, str]]:
