@@ -33,8 +33,8 @@ HOW = (
     "that stayed away) is counted neither as solved nor as failed, and is listed.",
     "Brackets are 95 % intervals. Shares of tasks: Wilson's, at the effective sample size where tasks were played "
     "under several seeds. Means, micro rates (#CS, #HC) and differences: bootstrap over tasks, a task's seeds "
-    "together. They say what other tasks of the kind might give; ± is one standard deviation over seeds. With fewer than "
-    "about 30 tasks a bootstrap is somewhat narrow.",
+    "together. They say what other tasks of the kind might give; ± is one standard deviation over seeds. A bootstrap "
+    "of fewer than about 30 tasks is somewhat narrow.",
     "A gain is the difference of success rates in percentage points, on tasks that both arms finished, task by task "
     "and seed by seed. Repairs: failed without, solved with. Regressions: solved without, failed with.",
     "p is from McNemar's exact test, two-sided. With several seeds a task's pairs are not independent: they are turned "
