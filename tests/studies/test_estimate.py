@@ -145,6 +145,14 @@ def test_learning_costs_a_script_and_facts_for_each_trajectory():
     assert [line.total.calls for line in estimate(by_rules, by_rules.full).lines[:2]] == [0, 0]
 
 
+def test_what_a_teacher_played_is_shared_by_the_memories_made_of_it():
+    build = catalog.load("build")
+    found = estimate(build, build.full)
+    lines = [line for line in found.lines if line.label.startswith("memory: travelplanner")]
+    assert len(lines) == 9
+    assert [line.total.episodes for line in lines].count(45) == 3  # one for each backbone
+
+
 def test_learning_on_the_job_writes_and_corrects():
     one = study(Arm(label="a", memory="new", update="adjustment", every=5), embedder="openai:text-embedding-3-small")
     parts = {part.purpose: part for part in only(estimate(one, one.full)).parts}

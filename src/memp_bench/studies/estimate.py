@@ -39,7 +39,8 @@ def estimate(
     there = samples([folder for folder in measured if folder.is_dir()])
     planned = cells(study, size)
     once = distinct(planned)
-    lines = [_memory_line(plan, there, workers) for plan in _memories(once, size)]
+    seen: set[tuple[object, ...]] = set()
+    lines = [_memory_line(plan, there, seen, workers) for plan in _memories(once, size)]
     groups: dict[tuple[str, str, str], list[CellPlan]] = {}
     for plan in once:
         groups.setdefault((plan.place.label, plan.backbone.label, plan.arm.label), []).append(plan)
@@ -76,8 +77,11 @@ def _cell_line(
     return Line(kind="cell", label=" / ".join(label), parts=tuple(parts), total=total)
 
 
-def _memory_line(plan: MemoryPlan, there: Sequence[Sample], workers: int) -> Line:
-    """A memory to be learned: playing where a teacher plays, then a script and facts for each trajectory (at most)."""
+def _memory_line(plan: MemoryPlan, there: Sequence[Sample], seen: set[tuple[object, ...]], workers: int) -> Line:
+    """A memory to be learned: playing where a teacher plays, then a script and facts for each trajectory (at most).
+
+    `seen` are the teachers that have played: what one did is shared by all memories of the study.
+    """
     count = tasks_of(plan.benchmark, plan.learned.split, plan.learned.games)
     config = RunConfig.parse(
         {
@@ -96,7 +100,10 @@ def _memory_line(plan: MemoryPlan, there: Sequence[Sample], workers: int) -> Lin
         }
     )
     parts, sd = [], None
-    if plan.teacher is not None:
+    playing = (plan.teacher, plan.base_url, plan.benchmark, repr(plan.options), plan.max_steps)
+    plays = plan.teacher is not None and playing not in seen
+    seen.add(playing)
+    if plays:
         played, sd = _acting(config, count, there)
         parts.append(played)
     if plan.builder != "rules":
@@ -107,7 +114,7 @@ def _memory_line(plan: MemoryPlan, there: Sequence[Sample], workers: int) -> Lin
         if plan.retrieve == "avefact":
             parts.append(_part("facts", config.builder, config, asking("facts", config).times(count)))
     total = _total(parts, [], workers)
-    total = total.model_copy(update={"episodes": count if plan.teacher else 0, "tokens_sd": sd})
+    total = total.model_copy(update={"episodes": count if plays else 0, "tokens_sd": sd})
     label = f"memory: {plan.benchmark} {plan.build}, {count} {plan.learned.source}, written by {plan.builder}"
     return Line(kind="memory", label=label, parts=tuple(parts), total=total)
 

@@ -157,7 +157,10 @@ async def _learn(
 async def _played(
     plan: MemoryPlan, folder: Path, bench: Bench, tasks: Sequence[Task]
 ) -> tuple[list[Trajectory] | None, list[Skipped], Usage]:
-    """What the teacher does in the training tasks without memory; None when nobody plays."""
+    """What the teacher does in the training tasks without memory; None when nobody plays.
+
+    Played once for all memories that need it: builds are compared on the same trajectories.
+    """
     from memp_bench.cli import parts
 
     if plan.teacher is None:
@@ -168,9 +171,11 @@ async def _played(
             "options": plan.options,
             "max_steps": plan.max_steps or 30,
             "temperature": plan.temperature,
+            **{what: RunConfig.model_fields[what].default for what in ("builder", "build", "retrieve", "update")},
         }
     )
-    teacher, out, watch = bench.model(plan.teacher, config), folder / plan.slug, Watch(len(tasks))
+    teacher, watch = bench.model(plan.teacher, config), Watch(len(tasks))
+    out = folder / f"{plan.benchmark}-played-{config.digest[:10]}"
     if isinstance(bench.house, PlansWithModel):
         bench.house.plan_with(Metered(teacher, bench.meter))
 
@@ -191,7 +196,7 @@ async def _played(
     found = [
         trajectory_of(
             episode,
-            hashlib.sha256(f"{plan.slug}/{episode.task_id}".encode()).hexdigest()[:32],
+            hashlib.sha256(f"{config.digest}/{episode.task_id}".encode()).hexdigest()[:32],
             source=f"{plan.benchmark}:{episode.task_id}",
             longest=longest,
         )
