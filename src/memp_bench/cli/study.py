@@ -285,6 +285,7 @@ async def _play(order: _Order, *, as_json: bool) -> "Manifest":
                 workers=order.options["workers"],
                 advance=advance,
                 folder=order.out / "memories",
+                data=order.options["data"],
                 cache=order.options["cache"],
             )
         write_recall(order.out, results)
