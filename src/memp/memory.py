@@ -22,7 +22,7 @@ from memp.models.metered import Meter, Metered
 from memp.recall import LeftOut, Recall, Recalled
 from memp.records import Outcome, Receipt, Record, Trajectory, new_id, now
 from memp.render import HEADER, WRAPPING, approximate_tokens
-from memp.retrieve import Hit, Index, Query, RetrievePolicy, retrieve_policy
+from memp.retrieve import Hit, Index, Query, RetrievePolicy, UsesEvidence, retrieve_policy
 from memp.standing import Standing
 from memp.stores.base import Store, text_key
 from memp.stores.sqlite import SqliteStore
@@ -129,6 +129,8 @@ class AsyncProceduralMemory(Learning):
         self._standing = Standing(store, namespace, seed=seed)
         self._embedder = embedder if embedder is not None else _bundled_embedder()
         self._index = Index(store, namespace, self._embedder)
+        if isinstance(self.retrieving, UsesEvidence):
+            self.retrieving.use_evidence(self._worth)
 
     # -- R: retrieve -------------------------------------------------------------------------------
 
@@ -165,10 +167,11 @@ class AsyncProceduralMemory(Learning):
         if status not in SERVED:
             raise UnknownName("status", status, SERVED)
         k = self.k if k is None else _at_least_one(k)
+        agent = self.agent if agent is None else agent
         await self._index.refresh()
         if self.retrieving.uses_facts and facts is None and len(self._index):
             facts = await self._distiller.facts(task)
-        query = Query(task=task, facts=facts or {}, k=k)
+        query = Query(task=task, facts=facts or {}, k=k, agent=agent)
         hits: Sequence[Hit] = []
         if len(self._index):
             hits = await self.retrieving.rank(
@@ -177,7 +180,6 @@ class AsyncProceduralMemory(Learning):
         ranked, left_out = self._fit(
             task, hits, self.floor if floor is None else floor, self.max_tokens if max_tokens is None else max_tokens
         )
-        agent = self.agent if agent is None else agent
         withheld: tuple[Recalled, ...] = ()
         if note := self._kept_back(task, agent, ranked) if ranked and log else "":
             ranked, withheld = (), ranked
@@ -198,14 +200,18 @@ class AsyncProceduralMemory(Learning):
             self.store.log_recall(recall)
         return recall
 
+    def _worth(self, agent: str) -> Worth:
+        self._ledger.refresh()
+        return Worth(self._ledger, agent)
+
     def _kept_back(self, task: str, agent: str, ranked: Sequence[Recalled]) -> str:
         """Why a recall is not served: to measure, or because the memory does this agent harm; empty: it is served."""
         if not self._holdout.share and self.quarantining is None:
             return ""
-        self._ledger.refresh()
+        worth = self._worth(agent)
         first = ranked[0].procedure.id
         served, withheld = self._ledger.under(first)
-        harm = self.quarantining.abstains(Worth(self._ledger, agent).overall()) if self.quarantining else None
+        harm = self.quarantining.abstains(worth.overall()) if self.quarantining else None
         if harm is not None:
             return "" if self._holdout.probes(task, first, served + withheld) else harm
         draws = self._holdout.withholds(task, first, served, withheld)

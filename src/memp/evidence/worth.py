@@ -74,6 +74,10 @@ class Worth:
             tokens=tokens,
         )
 
+    def served(self, id: str, number: int) -> int:
+        """For how many tasks of the agent a procedure was served, saying what it says at that revision."""
+        return self._sides(id, number).served.count
+
     def posterior(self, id: str, number: int) -> tuple[Beta, Beta]:
         """Posteriors of the success rate of a procedure's tasks, with it and without memory."""
         key = (id, self._ledger.saying(id, number))

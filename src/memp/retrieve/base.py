@@ -1,11 +1,12 @@
 """What a retrieve policy is asked and what it answers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from memp.evidence import Worth
 from memp.records import Record
 from memp.retrieve.index import Index
 
@@ -17,6 +18,8 @@ class Query(Record):
     facts: Mapping[str, str]
     """Slot -> value; empty unless the policy uses facts."""
     k: int
+    agent: str = ""
+    """The model that asks, for policies that use evidence."""
 
 
 class Hit(NamedTuple):
@@ -25,6 +28,14 @@ class Hit(NamedTuple):
     id: str
     score: float
     why: str
+
+
+@runtime_checkable
+class UsesEvidence(Protocol):
+    """A policy that wants to know what memory is worth."""
+
+    def use_evidence(self, worth: Callable[[str], Worth]) -> None:
+        """Take the evidence from here: a function from an agent to what memory is worth to it."""
 
 
 @runtime_checkable
