@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -323,51 +322,14 @@ def _tell(order: _Order, results: "Results | RecallResults", files: tuple[Path, 
         told = {"out": str(order.out), "files": list(map(str, files)), "results": results.model_dump(mode="json")}
         click.echo(json.dumps(told, ensure_ascii=False))
         return
-    show_: Callable[[Any], None] = _show_recall if order.study.kind == "recall" else _show_results
-    show_(results)
+    from memp_bench.cli.study_tables import show_results
+
+    show_results(results)
     for note in results.notes:
         click.secho(f"note: {note}", fg="yellow", err=True)
     for cell in getattr(results, "missing", ()):
         click.secho(f"not run to its end: {cell}", fg="yellow", err=True)
     click.echo(f"report: {order.out / 'report.html'} (also report.md, tables.csv, tables.json)")
-
-
-def _show_results(results: "Results") -> None:
-    for simulated in (False, True):
-        rows = []
-        for cell in results.cells:
-            if cell.simulated != simulated:
-                continue
-            success, steps, tokens = (cell.measures.get(name) for name in ("success", "steps", "tokens"))
-            versus = f"+{cell.versus.repairs} -{cell.versus.regressions}" if cell.versus else ""
-            percent = (
-                f"{100 * success.value:.1f} [{100 * success.low:.1f}, {100 * success.high:.1f}]" if success else ""
-            )
-            rows.append(
-                (
-                    cell.place,
-                    cell.backbone,
-                    cell.arm,
-                    cell.episodes,
-                    percent,
-                    f"{steps.value:.1f}" if steps else "",
-                    f"{tokens.value:,.0f}" if tokens else "",
-                    versus,
-                )
-            )
-        if rows:
-            label = " (simulated backbones: says nothing about any real model)" if simulated else ""
-            columns = ["place", "backbone", "arm", "episodes", "success % [95 %]", "steps", "tokens", "repairs"]
-            table(f"{results.title}{label}", columns, rows)
-
-
-def _show_recall(results: "RecallResults") -> None:
-    rows = []
-    for score in results.scores:
-        precision, ndcg = score.precision.get("@10", 0.0), score.ndcg.get("@10")
-        figures = (f"{precision:.3f}", f"{ndcg.value:.3f}" if ndcg else "")
-        rows.append((score.place, score.wording, score.policy, score.embedder, score.tasks, *figures))
-    table(results.title, ["place", "wording", "policy", "embedder", "tasks", "precision@10", "nDCG@10"], rows)
 
 
 def _estimate(order: _Order, *, as_json: bool) -> None:

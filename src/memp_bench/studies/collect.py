@@ -11,8 +11,8 @@ from typing import Final
 from memp.errors import MempError, RecordError
 from memp_bench.agents.episode import Episode
 from memp_bench.studies import memories
+from memp_bench.studies.accounts import spent
 from memp_bench.studies.cells import CellPlan, cells, memory_of
-from memp_bench.studies.laboratory import spent
 from memp_bench.studies.manifest import Manifest, machine
 from memp_bench.studies.outcome import Outcome, useless
 from memp_bench.studies.results import Provenance, RecallResults, Results

@@ -1,22 +1,18 @@
 """Runs a study in a folder: learned memories first, then every cell as a stream; stopped at any moment, it goes on."""
 
-import asyncio
-import json
-import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from memp.errors import BudgetExceeded, MempError
 from memp.models.base import ChatModel
 from memp.models.metered import Budget, Metered
-from memp.records import Usage
 from memp_bench.agents.episode import Episode
 from memp_bench.agents.registry import is_simulated
 from memp_bench.envs.base import Benchmark, PlansWithModel, Task
 from memp_bench.envs.travelplanner.benchmark import TravelPlanner
 from memp_bench.studies import memories
+from memp_bench.studies.accounts import ledger, wall_time
 from memp_bench.studies.cells import CellPlan, MemoryPlan, cells, config_of, distinct, memory_of
 from memp_bench.studies.config import RunConfig
 from memp_bench.studies.journal import only_one
@@ -25,10 +21,6 @@ from memp_bench.studies.manifest import digest
 from memp_bench.studies.outcome import Noted, Outcome, Watch, group_sizes, rates_of, updates_of
 from memp_bench.studies.spec import Limits, Place, Size, Study
 from memp_bench.studies.stream import Interrupted, Stream
-
-LEDGER = "usage.jsonl"
-_WALL = "wall.json"
-_TICK_S = 2.0
 
 
 class Settings(NamedTuple):
@@ -61,6 +53,7 @@ class Laboratory:
             labels = "; ".join(plan.label for plan in self.plans[:5])
             raise MempError(f"--only {settings.only!r} is in no cell's label; the first are: {labels}")
         self._houses: dict[tuple[object, ...], Benchmark] = {}
+        self._tasks: dict[tuple[object, ...], Sequence[Task]] = {}
 
     # -- what there is to do -----------------------------------------------------------------------------
 
@@ -114,8 +107,14 @@ class Laboratory:
         """The cell's tasks in the order of its stream: the same for every arm and backbone of a seed."""
         from memp_bench.cli.run import in_stream_order
 
-        house = self.house(plan.place)
-        return in_stream_order(house.tasks(plan.place.split, games=plan.place.games, seed=plan.seed), plan.seed)
+        return in_stream_order(self._listed(plan.place, plan.place.split, plan.place.games, plan.seed), plan.seed)
+
+    def _listed(self, place: Place, split: str, games: int | None, seed: int) -> Sequence[Task]:
+        """The tasks of a split, listed once: for that every game's file is read."""
+        key = (place.benchmark, place.generated, split, games, seed)
+        if key not in self._tasks:
+            self._tasks[key] = self.house(place).tasks(split, games=games, seed=seed)
+        return self._tasks[key]
 
     def memory_plans(self) -> dict[str, tuple[MemoryPlan, CellPlan]]:
         """The memories to learn, each with the first cell that needs it."""
@@ -129,9 +128,9 @@ class Laboratory:
         """Episodes to play (or scores to give) and training tasks to learn from, those that are done included."""
         if self.study.kind == "recall":
             size, learning = self.size, {place.benchmark: place for place in self.size.places}
-            train = [(self.house(place), size.learned[name]) for name, place in learning.items()]
+            train = [(place, size.learned[name]) for name, place in learning.items()]
             scores = len(size.places) * len(size.policies) * len(size.embedders) * len(size.wordings)
-            return scores + sum(len(house.tasks(each.split, games=each.games, seed=0)) for house, each in train)
+            return scores + sum(len(self._listed(place, each.split, each.games, 0)) for place, each in train)
         training = sum(len(self._train(learned, plan)) for learned, plan in self.memory_plans().values())
         return training + sum(len(self.tasks(plan)) for plan in distinct(self.chosen))
 
@@ -139,7 +138,7 @@ class Laboratory:
         return self.house(plan.place.model_copy(update={"wording": None}))
 
     def _train(self, learned: MemoryPlan, plan: CellPlan) -> Sequence[Task]:
-        return self._plain(plan).tasks(learned.learned.split, games=learned.learned.games, seed=0)
+        return self._listed(plan.place, learned.learned.split, learned.learned.games, 0)
 
     def data_digests(self) -> dict[str, str]:
         """A digest for each set of tasks that is read from files: what they are called and what is in them."""
@@ -155,7 +154,7 @@ class Laboratory:
             if learned := self.size.learned.get(place.benchmark):
                 asked.append((learned.split, learned.games, 0))
             for split, count, seed in asked:
-                tasks = house.tasks(split, games=count, seed=seed)
+                tasks = self._listed(place, split, count, seed)
                 games.setdefault(f"alfworld {split}", {}).update((task.id, task.payload["game"]) for task in tasks)
         for name, files in games.items():
             parts = (part for id in sorted(files) for part in (id.encode(), Path(files[id]).read_bytes()))
@@ -176,8 +175,8 @@ class Laboratory:
             limits = self.limits
             all_simulated = all(is_simulated(plan.backbone.agent) for plan in self.chosen)
             cost = None if all_simulated else limits.cost  # nothing is bought, and what costs nothing has no price
-            meter = Ledger(self.out / LEDGER, Budget(calls=limits.calls, tokens=limits.tokens, cost=cost))
-            async with _wall_time(self.out / _WALL, limits.hours):
+            meter = ledger(self.out, Budget(calls=limits.calls, tokens=limits.tokens, cost=cost))
+            async with wall_time(self.out, limits.hours):
                 for plan in distinct(self.chosen):
                     await self._labelled(plan, meter, advance)
 
@@ -271,56 +270,6 @@ class Laboratory:
         for house in {id(house): house for house in self._houses.values()}.values():
             await house.close()
         self._houses.clear()
-
-
-def spent(out: Path) -> dict[str, float]:
-    """Everything that was used in a study's folder, lost attempts included: calls, tokens, cost, wall_s."""
-    total = sum(Ledger(out / LEDGER).usage.values(), Usage())
-    used = {"calls": float(total.calls), "tokens": float(total.tokens), "wall_s": _wall_so_far(out / _WALL)}
-    return used if total.cost is None else used | {"cost": total.cost}
-
-
-def _wall_so_far(file: Path) -> float:
-    try:
-        return float(json.loads(file.read_text())["wall_s"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0.0
-
-
-@asynccontextmanager
-async def _wall_time(file: Path, hours: float | None) -> AsyncIterator[None]:
-    """Counts the time of all processes, and stops when there are no more `hours`.
-
-    Raises:
-        BudgetExceeded: the time is over.
-    """
-    before, started = _wall_so_far(file), time.monotonic()
-
-    def note() -> None:
-        part = file.with_suffix(".part")
-        part.write_text(json.dumps({"wall_s": round(before + time.monotonic() - started, 1)}))
-        part.replace(file)
-
-    async def tick() -> None:
-        while True:
-            await asyncio.sleep(_TICK_S)
-            note()
-
-    over = BudgetExceeded(f"the cap of {hours or 0:g} hours is reached; everything so far is kept; raise it to go on")
-    left = None if hours is None else hours * 3600 - before
-    if left is not None and left <= 0:
-        raise over
-    ticking = asyncio.create_task(tick())
-    try:
-        async with asyncio.timeout(left):
-            yield
-    except TimeoutError:
-        raise over from None
-    finally:
-        ticking.cancel()
-        with suppress(asyncio.CancelledError):
-            await ticking
-        note()
 
 
 def _folder_digest(folder: Path) -> str:
