@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from memp.errors import ModelError
 from memp.models.base import Embedder, Vectors
-from memp.records import SERVABLE
+from memp.records import SERVABLE, Content
 from memp.retrieve.vectors import VectorTable
 from memp.stores.base import Head, Store
 
@@ -37,6 +37,8 @@ class Index:
         self.ids: list[str] = []
         self.tasks: list[str] = []
         self.table: VectorTable | None = None
+        self.revised: list[int] = []
+        """Rows that were revised since they came, in order: what else is derived from rows catches up with it."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -64,6 +66,24 @@ class Index:
         if only_success:
             mask = self._failed[:n] if mask is None else mask | self._failed[:n]
         return mask
+
+    def numbers(self, ids: Sequence[str]) -> dict[str, int]:
+        """The current revision's number of each procedure."""
+        return {procedure.id: procedure.revision.number for procedure in self._store.find(self._namespace, ids)}
+
+    def deeds(self, rows: Sequence[int]) -> list[tuple[str, Sequence[str]]]:
+        """For each row the task of its procedure and what to do: the script's steps, or the actions that were taken."""
+        ids = [self.ids[row] for row in rows]
+        found = {procedure.id: procedure.content for procedure in self._store.find(self._namespace, ids)}
+        return [(self.tasks[row], self._steps(found.get(self.ids[row]))) for row in rows]
+
+    def _steps(self, content: Content | None) -> Sequence[str]:
+        if content is None:
+            return ()
+        if content.script is not None:
+            return content.script.steps
+        done = self._store.trajectory(self._namespace, content.trajectory_id) if content.trajectory_id else None
+        return () if done is None else [step.action for step in done.steps if step.error is None and step.action]
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
         """Vectors of query texts (not kept), checked and of length 1 (or 0).
@@ -161,6 +181,7 @@ class Index:
             self.tasks[row] = head.task
             self.table.replace(row, vector)
         self._facts[row] = head.facts
+        self.revised.append(row)
         self._hidden[row] = head.status not in SERVABLE
         if row < self._with_facts:
             self._stale_facts.add(row)
