@@ -9,7 +9,20 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from memp_bench.studies.results import Distribution, Interval
-from memp_bench.studies.svg import LETTER, label, legend, marker, path, picture, plain, shorten, tag, ticks, told, words
+from memp_bench.studies.svg import (
+    LETTER,
+    diamond,
+    label,
+    legend,
+    marker,
+    picture,
+    plain,
+    shorten,
+    tag,
+    ticks,
+    told,
+    words,
+)
 
 WIDE = 400.0
 ROW = 25.0
@@ -60,15 +73,6 @@ class Row(NamedTuple):
     paper: float | None = None
 
 
-class Line(NamedTuple):
-    """A series of a chart with curves; `paper` are figures of the paper at the same places."""
-
-    name: str
-    look: int
-    points: tuple[tuple[float, Interval], ...]
-    paper: tuple[tuple[float, float], ...] = ()
-
-
 class Side(NamedTuple):
     """What memory repaired and what it broke."""
 
@@ -86,7 +90,8 @@ class Spread(NamedTuple):
     of: Distribution | None
 
 
-def _finite(value: Interval | None) -> Interval | None:
+def finite(value: Interval | None) -> Interval | None:
+    """A figure that can be drawn, or None."""
     return value if value and all(map(math.isfinite, (value.value, value.low, value.high))) else None
 
 
@@ -106,7 +111,7 @@ def _axis(x: Callable[[float], float], scale: Scale, marks: Sequence[float], top
 def forest(title: str, groups: Sequence[tuple[str, Sequence[Row]]], scale: Scale) -> str:
     """A dot with its 95 % interval a row; the paper's figure as a hollow diamond."""
     rows = [row for _, members in groups for row in members]
-    found = [value for row in rows for mark in row.marks if (value := _finite(mark.value))]
+    found = [value for row in rows for mark in row.marks if (value := finite(mark.value))]
     highest = max([v.high for v in found] + [row.paper for row in rows if row.paper is not None], default=1.0)
     marks = scale.marks(highest)
     single = all(len(row.marks) == 1 for row in rows)
@@ -133,7 +138,7 @@ def forest(title: str, groups: Sequence[tuple[str, Sequence[Row]]], scale: Scale
 def _told(row: Row, scale: Scale) -> str:
     parts = []
     for mark in row.marks:
-        value = _finite(mark.value)
+        value = finite(mark.value)
         name = f"{mark.name} " if len(row.marks) > 1 else ""
         span = (
             f"{scale.text(value.value)} ({scale.text(value.low)} to {scale.text(value.high)})" if value else "nothing"
@@ -146,7 +151,7 @@ def _forest_row(row: Row, top: float, tall: float, x: Callable[[float], float], 
     middle = top + tall / 2
     parts = [told(f"{row.name}: {_told(row, scale)}"), label(0, middle + 4, row.name, x(0.0) - 8)]
     for n, mark in enumerate(row.marks):
-        value = _finite(mark.value)
+        value = finite(mark.value)
         y = middle + 9.0 * (n - (len(row.marks) - 1) / 2)
         if value is None:
             parts.append(words(x(0.0) + 4, y + 4, "none counted", kind="soft") if single else "")
@@ -156,61 +161,8 @@ def _forest_row(row: Row, top: float, tall: float, x: Callable[[float], float], 
         if single:
             parts.append(words(WIDE, y + 4, scale.text(value.value), at="end", kind="num"))
     if row.paper is not None:
-        at = x(row.paper)
-        parts.append(
-            path([(at, middle - 6), (at + 6, middle), (at, middle + 6), (at - 6, middle)], closed=True, kind="paper")
-        )
+        parts.append(diamond(x(row.paper), middle))
     return tag("g", *parts)
-
-
-def curves(title: str, lines: Sequence[Line], scale: Scale, across: str) -> str:
-    """Lines with 95 % bands; `across` names the x axis."""
-    lines = [line._replace(points=tuple(p for p in line.points if _finite(p[1]))) for line in lines]
-    seen = [point for line in lines for point in line.points]
-    high_x = max((at for at, _ in seen), default=1.0)
-    quoted = [figure for line in lines for _, figure in line.paper]
-    highest = max([*(value.high for _, value in seen), *quoted], default=1.0)
-    up = scale.marks(highest, min([*(value.low for _, value in seen), *quoted], default=0.0))
-    along = [tick for tick in ticks(0.0, high_x, 5) if tick <= high_x * 1.001] or [0.0, 1.0]
-    left, right, top, bottom = 34.0, WIDE - 10, 12.0, 212.0
-
-    def x(value: float) -> float:
-        return left + (right - left) * value / (high_x or 1.0)
-
-    def y(value: float) -> float:
-        return bottom - (bottom - top) * min(1.0, max(0.0, (value - up[0]) / (up[-1] - up[0])))
-
-    parts = [tag("line", x1=left, x2=right, y1=y(tick), y2=y(tick), class_="grid") for tick in up]
-    parts += [words(left - 6, y(tick) + 4, scale.tick(tick), at="end", kind="soft") for tick in up]
-    parts += [words(x(tick), bottom + 17, f"{tick:g}", at="middle", kind="soft") for tick in along]
-    parts.append(words((left + right) / 2, bottom + 36, across, at="middle", kind="soft"))
-    parts += [_band(line, x, y) for line in lines]
-    parts += [_curve(line, x, y, scale) for line in lines]
-    keys, below = legend([(line.name, line.look) for line in lines], left, bottom + 58, WIDE)
-    says = "; ".join(
-        f"{line.name}: from {scale.text(line.points[0][1].value)} to {scale.text(line.points[-1][1].value)}"
-        for line in lines
-        if line.points
-    )
-    return picture(title, f"{scale.name} over {across}. {says}", WIDE, bottom + 50 + below, [*parts, keys])
-
-
-def _band(line: Line, x: Callable[[float], float], y: Callable[[float], float]) -> str:
-    there = [(x(at), y(value.high)) for at, value in line.points]
-    back = [(x(at), y(value.low)) for at, value in reversed(line.points)]
-    return tag("g", path(there + back, closed=True, kind="band"), class_=f"c{line.look}") if len(there) > 1 else ""
-
-
-def _curve(line: Line, x: Callable[[float], float], y: Callable[[float], float], scale: Scale) -> str:
-    parts = [path([(x(at), y(v.value)) for at, v in line.points], kind="line")] if len(line.points) > 1 else []
-    for at, v in line.points:
-        says = f"{line.name}, {at:g}: {scale.text(v.value)} ({scale.text(v.low)} to {scale.text(v.high)})"
-        parts.append(tag("g", told(says), marker(x(at), y(v.value), line.look, 3.4)))
-    for at, figure in line.paper:
-        a, b = x(at), y(figure)
-        hollow = path([(a, b - 6), (a + 6, b), (a, b + 6), (a - 6, b)], closed=True, kind="paper")
-        parts.append(tag("g", told(f"paper, {at:g}: {scale.text(figure)}"), hollow))
-    return tag("g", *parts, class_=f"c{line.look}") if parts else ""
 
 
 def balance(title: str, groups: Sequence[tuple[str, Sequence[Side]]]) -> str:
@@ -264,7 +216,7 @@ def heat(title: str, rows: Sequence[str], columns: Sequence[str], cells: Sequenc
         y = top + tall * m
         parts.append(label(0, y + tall / 2 + 4, name, left - 8))
         for n, (column, value) in enumerate(zip(columns, values, strict=True)):
-            parts.append(_tile(f"{name}, {column}", _finite(value), left + step * n, y, step, tall))
+            parts.append(_tile(f"{name}, {column}", finite(value), left + step * n, y, step, tall))
     # room for the last slanting name, which leans over the right edge
     slack = max(0.0, len(shorten(columns[-1], 128.0)) * LETTER * 0.62 - step / 2) if upright and columns else 0.0
     says = "; ".join(
@@ -274,7 +226,7 @@ def heat(title: str, rows: Sequence[str], columns: Sequence[str], cells: Sequenc
 
 
 def _share(value: Interval | None) -> str:
-    value = _finite(value)
+    value = finite(value)
     return f"{100 * value.value:.0f}" if value else "–"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from memp_bench.studies import charts
+from memp_bench.studies.curves import Line, curves
 from memp_bench.studies.results import Cell, Interval, Results
 from memp_bench.studies.sheets import (
     Sheet,
@@ -219,14 +220,14 @@ def _curves(cells: Sequence[Cell], looks: Mapping[str, int], results: Results) -
     figures = []
     for heading, lines in groups:
         for n, (measure, name) in enumerate(CURVES):
-            title = f"{name}{'' if over_k else ' so far'}{heading and f': {heading}'}"
+            title = f"{name} {'over k' if over_k else 'so far'}{heading and f': {heading}'}"
             note = "Bands are 95 % intervals. " + (DIAMOND if any(line.paper for line in lines[n]) else "")
             scale = charts.Scale(head(measure), share=n == 0)
-            figures.append(Figure(title, note.strip(), charts.curves(title, lines[n], scale, across)))
+            figures.append(Figure(title, note.strip(), curves(title, lines[n], scale, across)))
     return sheets, figures
 
 
-Lines = tuple[list[charts.Line], list[charts.Line]]
+Lines = tuple[list[Line], list[Line]]
 """Success and steps."""
 
 
@@ -236,8 +237,8 @@ def _over_tasks(cells: Sequence[Cell], looks: Mapping[str, int]) -> list[tuple[s
     for backbone, members in by_backbone(cells).items():
         with_curve = [cell for cell in members if cell.curve]
         lines: Lines = (
-            [charts.Line(c.arm, looks[c.arm], tuple((p.x, p.success) for p in c.curve)) for c in with_curve],
-            [charts.Line(c.arm, looks[c.arm], tuple((p.x, p.steps) for p in c.curve)) for c in with_curve],
+            [Line(c.arm, looks[c.arm], tuple((p.x, p.success) for p in c.curve)) for c in with_curve],
+            [Line(c.arm, looks[c.arm], tuple((p.x, p.steps) for p in c.curve)) for c in with_curve],
         )
         if with_curve:
             groups.append((backbone, lines))
@@ -252,7 +253,7 @@ def _over_k(cells: Sequence[Cell]) -> list[tuple[str, Lines]]:
         for found, measure in zip(lines, ("success", "steps"), strict=True):
             values = tuple((point.x, point.success if measure == "success" else point.steps) for point in points)
             paper = tuple((c.curve[-1].x, c.paper[measure]) for c in members if c.curve and measure in c.paper)
-            found.append(charts.Line(backbone, 1 + n % (LOOKS - 1), values, paper))
+            found.append(Line(backbone, 1 + n % (LOOKS - 1), values, paper))
     return [("", lines)]
 
 
@@ -261,7 +262,9 @@ def _heat(backbone: str, cells: Sequence[Cell]) -> Figure:
     values = [[_counted(cell.families.get(name)) for cell in cells] for name in names]
     title = f"Success by kind of task, %: {backbone}"
     sizes = [value.n for row in values for value in row if value is not None]
-    note = f"Of {min(sizes)} to {max(sizes)} episodes each; intervals are in the table of that name." if sizes else ""
+    few, many = min(sizes, default=0), max(sizes, default=0)
+    each = f"{few}" if few == many else f"{few} to {many}"
+    note = f"Of {each} episodes each; intervals are in the table of that name." if sizes else ""
     return Figure(title, note, charts.heat(title, names, [cell.arm for cell in cells], values))
 
 

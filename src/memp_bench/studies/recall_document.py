@@ -12,7 +12,7 @@ HOW = (
     "for it: the same kind of task, the same objects and places, the same constraints. No agent takes part.",
     "nDCG compares the order found with the best order possible, 0 to 1; brackets are 95 % bootstrap intervals over "
     "tasks. Precision is the share of the retrieved that are of the task's kind.",
-    "“plain” are the tasks as they are; other wordings put them in other words, which no policy was built on.",
+    "“plain” are the tasks as they are; every other wording puts them in other words.",
 )
 
 

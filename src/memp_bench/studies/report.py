@@ -70,12 +70,14 @@ def _spent(provenance: Provenance) -> list[tuple[str, str]]:
     """What the whole run really used, in words."""
     spent = dict(provenance.spent)
     words = []
-    if "wall_s" in spent:
-        words.append(("Wall time", _time(spent.pop("wall_s"))))
+    if seconds := spent.pop("wall_s", 0.0):
+        words.append(("Wall time", _time(seconds)))
     for key, name in (("calls", "Model calls"), ("tokens", "Tokens")):
         if key in spent:
             words.append((name, f"{spent.pop(key):,.0f}"))
-    words.append(("Cost", f"${spent.pop('cost'):,.2f}" if "cost" in spent else "unknown"))
+    cost = spent.pop("cost", None)
+    free = "none: no model was called" if provenance.spent.get("calls") == 0 else "unknown"
+    words.append(("Cost", free if cost is None else f"${cost:,.2f}"))
     return [*words, *((key.replace("_", " "), f"{value:,g}") for key, value in sorted(spent.items()))]
 
 

@@ -84,6 +84,11 @@ def path(points: Iterable[tuple[float, float]], *, closed: bool = False, kind: s
     return tag("path", d=f"M{steps}{' Z' if closed else ''}", class_=kind)
 
 
+def diamond(x: float, y: float) -> str:
+    """A hollow mark: a figure of the paper."""
+    return path([(x, y - 6), (x + 6, y), (x, y + 6), (x - 6, y)], closed=True, kind="paper")
+
+
 def ticks(low: float, high: float, about: int = 4) -> tuple[float, ...]:
     """Round values from `low` on that cover `high`: steps of 1, 2, 2.5 or 5 times a power of ten."""
     span = high - low
