@@ -234,7 +234,7 @@ def _run(order: _Order, *, as_json: bool) -> None:
     except* Interrupted as group:
         error = _first(group)
         hopeless = getattr(error, "exit_code", 3) == 1
-        raise Interrupted(f"{error}; {again}", hopeless=hopeless) from None
+        raise Interrupted(f"{error}; {'once mended, ' if hopeless else ''}{again}", hopeless=hopeless) from None
     except* KeyboardInterrupt:
         click.secho(f"memp: {again}", err=True)
         raise

@@ -204,7 +204,7 @@ class Watch:
             kind = "refusals or empty replies" if refused == len(pairs) else "replies without an action"
             raise Interrupted(
                 f"{episode.model} gave nothing but {kind} in the first {self._games} games, e.g. {said!r}; no episode "
-                "would say anything about memory. Check the model's name, its chat template and its filters, and start "
-                "again elsewhere with another model",
+                "would say anything about memory. Check the model's name, its chat template and its filters, or "
+                "begin elsewhere (--out) with another model",
                 hopeless=True,
             )
