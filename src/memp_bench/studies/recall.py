@@ -50,7 +50,7 @@ async def score_recall(
     Args:
         study, size, smoke: what to score.
         workers: games played at once while memories are made.
-        advance: called with a note after each score.
+        advance: called with a note after each task learned from, and after each score.
         folder: where memories are kept, to be used again by the next call; None makes them anew.
         data, cache: the benchmarks' own (see `memp_bench.benchmarks`).
 
@@ -77,7 +77,7 @@ async def score_recall(
                 made = await make(
                     plan,
                     folder or Path(temporary),
-                    Bench(house=house, meter=Meter(), workers=workers, model=_no_model, advance=lambda _: None),
+                    Bench(house=house, meter=Meter(), workers=workers, model=_no_model, advance=advance),
                 )
                 exam = await _exam(house, place, plan)
             finally:
