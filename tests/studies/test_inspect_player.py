@@ -102,7 +102,7 @@ async def test_its_log_has_every_sample_and_what_was_used_for_what(tmp_path):
     for purpose in ("act", "facts", "script"):
         noted = [log.metadata[f"usage of {step}"].get(purpose) for log in found for step in ("playing", "learning")]
         assert sum(usage["calls"] for usage in noted if usage) == summary.usage[purpose].calls > 0
-    last = found[-1].metadata["usage of the run so far"]
+    last = found[-1].metadata["usage so far"]
     assert {purpose: usage["input_tokens"] for purpose, usage in last.items()} == {
         purpose: usage.input_tokens for purpose, usage in summary.usage.items()
     }

@@ -152,7 +152,7 @@ class InspectPlayer:
         """Write usage into a log's metadata: of this step, and of the run so far."""
         usage = {
             f"usage of {what}": {purpose: used[purpose].model_dump() for purpose in sorted(used)},
-            "usage of the run so far": {purpose: usage.model_dump() for purpose, usage in self._meter.usage.items()},
+            "usage so far": {purpose: usage.model_dump() for purpose, usage in self._meter.usage.items()},
         }
         await home.beside(lambda: _amend(location, usage))
 

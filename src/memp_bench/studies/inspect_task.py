@@ -44,8 +44,9 @@ class NotPlayed(Exception):
 def task_of(group: "_Group", workers: int) -> InspectTask:
     """The group as a task of inspect-ai: one sample an episode, in the order of the stream."""
     config = group.episodes.config
+    memory = f"{config.build}-{config.retrieve}-{config.update}" if config.memory else "no-memory"
     return InspectTask(
-        name=f"{config.benchmark}-{config.split}",
+        name=f"{config.benchmark}-{config.split}-{memory}",
         dataset=MemoryDataset([_sample(number, task) for number, task in sorted(group.tasks.items())]),
         solver=_playing(group),
         scorer=_outcome(),
