@@ -73,9 +73,9 @@ class Index:
 
     def deeds(self, rows: Sequence[int]) -> list[tuple[str, Sequence[str]]]:
         """For each row the task of its procedure and what to do: the script's steps, or the actions that were taken."""
-        ids = [self.ids[row] for row in rows]
-        found = {procedure.id: procedure.content for procedure in self._store.find(self._namespace, ids)}
-        return [(self.tasks[row], self._steps(found.get(self.ids[row]))) for row in rows]
+        found = self._store.find(self._namespace, [self.ids[row] for row in rows])
+        contents = {procedure.id: procedure.content for procedure in found}
+        return [(self.tasks[row], self._steps(contents.get(self.ids[row]))) for row in rows]
 
     def _steps(self, content: Content | None) -> Sequence[str]:
         if content is None:

@@ -64,8 +64,14 @@ class Foretold(NamedTuple):
         """How surely each trait is called for, by words matched in the task (0 to 1 each); shape (F,)."""
         called = np.append(match[self.cues] * self.salience, 1.0) @ self.weights
         if self.aside.size:
-            called = called + (self.aside * aside).max(axis=1)
+            called = called + (self.aside * aside[: self.aside.shape[1]]).max(axis=1)
         return np.clip(called, 0.0, 1.0)
+
+
+def lesson(rows: int) -> int:
+    """How many of so many rows are learned from: the first ones, in steps of an eighth, so that learning is seldom."""
+    step = 1 << max(0, rows.bit_length() - 4)
+    return rows // step * step
 
 
 def learn(rows: Sequence[Row], words: int, traits: int) -> Foretold:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from memp.retrieve.base import Hit, Query
 from memp.retrieve.index import Index
+from memp.retrieve.vectors import kth_largest
 from memp.retrieve.view import View
 
 _OUTLINE, _COSINE = 1.0, 0.2
@@ -41,8 +42,13 @@ class Structure:
         cosines = np.clip(index.table.scores(sentence).astype(np.float64), 0.0, 1.0)
         outline, arguments = view.outlines(asked), view.arguments(asked)
         scores = np.round((_OUTLINE * outline + arguments + _COSINE * cosines) / (1 + _OUTLINE + _COSINE), 6)
-        rows = np.arange(len(index)) if hidden is None else np.flatnonzero(~hidden)
-        best = rows[np.lexsort((rows, -scores[rows]))[: query.k]]
+        if hidden is not None:
+            scores = scores[: len(hidden)]
+            scores[hidden] = -np.inf
+        k = min(query.k, len(scores))
+        rows = np.flatnonzero(scores >= kth_largest(scores, k)) if k else np.zeros(0, dtype=np.int64)
+        rows = rows[scores[rows] > -np.inf]
+        best = rows[np.lexsort((rows, -scores[rows]))[:k]]
         return [
             Hit(index.ids[row], float(scores[row]), view.why(asked, row, outline[row], cosines[row]))
             for row in best.tolist()

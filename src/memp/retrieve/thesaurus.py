@@ -1,11 +1,15 @@
 """A thesaurus of short phrases, read from the bundled static table: which known word a phrase may stand for."""
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memp.models.base import Vectors
+
+if TYPE_CHECKING:
+    from memp.models.static import StaticEmbedder
 
 _NEIGHBOURS = 10
 _AT_ONCE = 256
@@ -112,9 +116,14 @@ def _forms(phrase: str) -> list[str]:
 
 
 def _encode(texts: list[str]) -> Vectors:
+    return _embedder().encode(texts)
+
+
+@cache
+def _embedder() -> "StaticEmbedder":
     from memp.models.static import StaticEmbedder
 
-    return StaticEmbedder().encode(texts)
+    return StaticEmbedder()
 
 
 def _dimensions() -> int:

@@ -6,9 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memp.retrieve.index import Index
-from memp.retrieve.outline import Floats, Row, learn
+from memp.retrieve.outline import Floats, Row, learn, lesson
 from memp.retrieve.terms import Phrase, phrases, steps_terms, terms
 from memp.retrieve.thesaurus import Thesaurus
+
+_READ_AT_ONCE = 250
 
 _LEAST, _FULL = 0.6, 0.85
 """Likeness below which a word is not meant, and from which it is meant for sure."""
@@ -20,10 +22,9 @@ _OTHER_WORDS = 0.5
 """Weight of a word of a task that its steps do not name, next to one they name."""
 
 
+_IMPOSSIBLE = 1e-9
 _IN_PASSING = 0.3
 """Weight as an argument of a word that opens a clause or has another after it: a verb or part of a longer name."""
-
-_NOTHING = Row((), (), (), ())
 
 
 class Asked(NamedTuple):
@@ -51,7 +52,7 @@ class View:
         self._trait: dict[tuple[str, bool], int] = {}
         self._rows: list[Row] = []
         self._revised = 0
-        self._arrange()
+        self._learn()
 
     def catch_up(self, index: Index) -> None:
         """Read the rows that are new or were revised since, and learn from all."""
@@ -61,14 +62,29 @@ class View:
         self._revised = len(index.revised)
         if not wanted:
             return
-        deeds = [(terms(task), [steps_terms(step) for step in steps]) for task, steps in index.deeds(wanted)]
+        moved = []
+        for start in range(0, len(wanted), _READ_AT_ONCE):  # whole procedures are large: not all at once
+            part = wanted[start : start + _READ_AT_ONCE]
+            for row, new in zip(part, self._read_rows(index, part), strict=True):
+                if row == len(self._rows):
+                    self._rows.append(new)
+                elif self._rows[row] != new:
+                    self._rows[row] = new
+                    moved.append(row)
+        learned = lesson(len(self._rows))
+        if learned != self._learned or any(row < learned for row in moved):
+            self._learn()
+        elif moved:
+            self._arrange(0)
+        else:
+            self._arrange(known)
+
+    def _read_rows(self, index: Index, rows: list[int]) -> list[Row]:
+        deeds = [(terms(task), [steps_terms(step) for step in steps]) for task, steps in index.deeds(rows)]
         self._thesaurus.add(
             [word for task, steps in deeds for word in (*task, *(w for _, rest in steps for w in rest))]
         )
-        self._rows += [_NOTHING] * (len(index) - known)
-        for row, (task, steps) in zip(wanted, deeds, strict=True):
-            self._rows[row] = self._row(task, steps)
-        self._arrange()
+        return [self._row(task, steps) for task, steps in deeds]
 
     def _row(self, task: list[str], steps: list[tuple[str, list[str]]]) -> Row:
         number = self._thesaurus.number
@@ -84,28 +100,45 @@ class View:
             tuple(sorted(number[word] for word in named.difference(words))),
         )
 
-    def _arrange(self) -> None:
-        """The rows as arrays, and what they teach."""
+    def _learn(self) -> None:
+        self._learned = lesson(len(self._rows))
+        self._foretold = learn(self._rows[: self._learned], len(self._thesaurus.words), len(self._trait))
+        self._place = {trait: place for place, trait in enumerate(self._foretold.traits.tolist())}
+        self._arrange(0)
+
+    def _arrange(self, start: int) -> None:
+        """The rows from `start` on as arrays: their words, each with its row and weight, and the kind of each row."""
+        rows = self._rows[start:]
+        sizes = [len(row.words) for row in rows]
+        word = np.fromiter((word for row in rows for word in row.words), dtype=np.int64)
+        argument = np.fromiter((is_ for row in rows for is_ in row.arguments), dtype=np.bool_)
+        of = np.repeat(np.arange(len(rows)), sizes)
+        weight = np.where(argument, 1.0, _OTHER_WORDS)
+        weight /= np.bincount(of, weight, len(rows))[of] if len(of) else 1.0
+        if not start:
+            self._kinds_of: dict[tuple[int, ...], int] = {}
+            self._slot, self._of, self._weight = 2 * word + argument, of, weight
+            self._kind = np.zeros(0, dtype=np.int64)
+        else:
+            self._slot = np.concatenate([self._slot, 2 * word + argument])
+            self._of = np.concatenate([self._of, of + start])
+            self._weight = np.concatenate([self._weight, weight])
         words = len(self._thesaurus.words)
-        self._foretold = learn(self._rows, words, len(self._trait))
-        sizes = [len(row.words) for row in self._rows]
-        self._word = np.fromiter((word for row in self._rows for word in row.words), dtype=np.int64)
-        self._argument = np.fromiter((is_ for row in self._rows for is_ in row.arguments), dtype=np.bool_)
-        self._of = np.repeat(np.arange(len(sizes)), sizes)
-        weight = np.where(self._argument, 1.0, _OTHER_WORDS)
-        whole = np.bincount(self._of, weight, len(sizes))
-        self._weight = weight / whole[self._of] if len(weight) else weight
         self._in_tasks, self._is_argument = np.zeros(words, dtype=np.bool_), np.zeros(words, dtype=np.bool_)
-        self._in_tasks[self._word] = True
-        self._is_argument[self._word[self._argument]] = True
-        place = np.full(len(self._trait) + 1, -1)
-        place[self._foretold.traits] = np.arange(len(self._foretold.traits))
-        kinds: dict[tuple[int, ...], int] = {}
-        shapes = (tuple(sorted(p for t in row.traits if (p := int(place[t])) >= 0)) for row in self._rows)
-        self._kind = np.fromiter((kinds.setdefault(shape, len(kinds)) for shape in shapes), dtype=np.int64)
-        self._kinds = np.zeros((len(kinds), len(self._foretold.traits)))
-        for shape, kind in kinds.items():
-            self._kinds[kind, list(shape)] = 1.0
+        if not start:
+            self._beside: set[int] = set()
+        self._beside.update(word for row in rows for word in row.aside)
+        self._in_tasks[self._slot // 2] = True
+        self._in_use = self._in_tasks.copy()
+        self._in_use[list(self._beside)] = True
+        self._is_argument[self._slot[self._slot % 2 == 1] // 2] = True
+        kinds = self._kinds_of
+        shapes = (tuple(sorted(self._place[trait] for trait in row.traits if trait in self._place)) for row in rows)
+        kind = np.fromiter((kinds.setdefault(shape, len(kinds)) for shape in shapes), dtype=np.int64)
+        self._kind = np.concatenate([self._kind, kind])
+        self._kinds = np.zeros((len(kinds), len(self._place)))
+        for shape, number in kinds.items():
+            self._kinds[number, list(shape)] = 1.0
 
     def read(self, task: str) -> Asked:
         """A new task against the known words."""
@@ -119,18 +152,21 @@ class View:
         named *= np.array([_names(phrase) for phrase in found])[:, None]
         # The tool of a deed ("email the report") is told from a thing it is done to by where it stands.
         leads = np.array([phrase.leads for phrase in found])[:, None]
-        aside = np.where(leads | ~self._is_argument, _meant(like), 0).max(axis=0)
+        aside = np.where(leads | ~self._is_argument, _meant(np.where(self._in_use, like, 0)), 0).max(axis=0)
         return Asked(found, said, named.max(axis=0), named.argmax(axis=0), self._foretold.of(said, aside))
 
     def outlines(self, asked: Asked) -> Floats:
         """How probably each row's outline is what is called for, 0 to 1; shape (rows,)."""
-        doubt = self._foretold.trust * np.abs(asked.called - self._kinds)
-        probable: Floats = (1.0 - doubt).prod(axis=1)[self._kind]
+        # The product over traits of 1 - trust x |called - has|, as a sum of logarithms: matrix times vector.
+        trust = self._foretold.trust
+        has = np.log(np.maximum(1.0 - trust * (1.0 - asked.called), _IMPOSSIBLE))
+        lacks = np.log(np.maximum(1.0 - trust * asked.called, _IMPOSSIBLE))
+        probable: Floats = np.exp(self._kinds @ (has - lacks) + lacks.sum())[self._kind]
         return probable
 
     def arguments(self, asked: Asked) -> Floats:
         """How much of what each row's task says is in the new task, 0 to 1; shape (rows,)."""
-        meant = np.where(self._argument, asked.named[self._word], asked.said[self._word])
+        meant = np.column_stack([asked.said, asked.named]).ravel()[self._slot]
         covered: Floats = np.bincount(self._of, meant * self._weight, len(self._rows)).astype(np.float64)
         return covered
 
