@@ -1,19 +1,21 @@
 """Runs a study in a folder: learned memories first, then every cell as a stream; stopped at any moment, it goes on."""
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from memp.errors import BudgetExceeded, MempError
+from memp.errors import BudgetExceeded, EnvironmentFailed, MempError
 from memp.models.base import ChatModel
 from memp.models.metered import Budget, Metered
 from memp_bench.agents.episode import Episode
 from memp_bench.agents.registry import is_simulated
+from memp_bench.envs.alfworld import ALIASES
 from memp_bench.envs.base import Benchmark, PlansWithModel, Task
 from memp_bench.envs.travelplanner.benchmark import TravelPlanner
 from memp_bench.studies import memories
 from memp_bench.studies.accounts import ledger, wall_time
-from memp_bench.studies.cells import CellPlan, MemoryPlan, cells, config_of, distinct, memory_of
+from memp_bench.studies.cells import CellPlan, MemoryPlan, builder_of, cells, config_of, distinct, memory_of
 from memp_bench.studies.config import RunConfig
 from memp_bench.studies.journal import only_one
 from memp_bench.studies.ledger import Ledger
@@ -65,6 +67,8 @@ class Laboratory:
         """
         from memp_bench.cli import parts
 
+        if self.size.runner == "inspect" and find_spec("inspect_ai") is None:
+            raise MissingExtra("bench", "the runner inspect")
         for plan in distinct(self.chosen):
             config = config_of(plan, self.size)
             parts.check_names(config)
@@ -73,6 +77,12 @@ class Laboratory:
                 parts.builder_model(config, agent, **self.settings.remote)
             if (learned := memory_of(plan, self.size)) and learned.teacher:
                 self._model(learned.teacher, config)
+
+    def buys(self) -> bool:
+        """Whether any model or embedder of the chosen cells is a real one."""
+        backbones = {plan.backbone for plan in self.chosen}
+        asked = {name for b in backbones for name in (b.agent, builder_of(b), b.teacher) if name not in ("rules", None)}
+        return any(b.embedder != "static" for b in backbones) or not all(map(is_simulated, filter(None, asked)))
 
     def house(self, place: Place) -> Benchmark:
         """The benchmark of a place, in its words. Places that differ in the split share it.
@@ -141,25 +151,36 @@ class Laboratory:
         return self._listed(plan.place, learned.learned.split, learned.learned.games, 0)
 
     def data_digests(self) -> dict[str, str]:
-        """A digest for each set of tasks that is read from files: what they are called and what is in them."""
+        """A digest for each set of tasks that is read from files: what they are called and what is in them.
+
+        A place of which nothing is chosen may lack its data; then there is no digest of it.
+        """
         games: dict[str, dict[str, str]] = {}
         found: dict[str, str] = {}
+        wanted = {plan.place.label for plan in self.chosen or self.plans}
         for place in self.size.places:
-            house = self.house(place)
-            if place.benchmark == "travelplanner" and not place.generated:
-                found["travelplanner"] = _folder_digest(house.folder) if isinstance(house, TravelPlanner) else ""
-            if place.benchmark != "alfworld":
-                continue  # household and the generated country are made by the code
-            asked = [(place.split, place.games, seed) for seed in self.size.seeds]
-            if learned := self.size.learned.get(place.benchmark):
-                asked.append((learned.split, learned.games, 0))
-            for split, count, seed in asked:
-                tasks = self._listed(place, split, count, seed)
-                games.setdefault(f"alfworld {split}", {}).update((task.id, task.payload["game"]) for task in tasks)
+            try:
+                if place.benchmark == "travelplanner" and not place.generated:
+                    house = self.house(place)
+                    found["travelplanner"] = _folder_digest(house.folder) if isinstance(house, TravelPlanner) else ""
+                if place.benchmark == "alfworld":  # household and the generated country are made by the code
+                    self._games(place, games)
+            except EnvironmentFailed:
+                if place.label in wanted or self.study.kind == "recall":
+                    raise
         for name, files in games.items():
             parts = (part for id in sorted(files) for part in (id.encode(), Path(files[id]).read_bytes()))
             found[name] = digest(parts)
         return found
+
+    def _games(self, place: Place, games: dict[str, dict[str, str]]) -> None:
+        """Add the files of a place's games and of those its memories are learned from."""
+        asked = [(place.split, place.games, seed) for seed in self.size.seeds]
+        if learned := self.size.learned.get(place.benchmark):
+            asked.append((learned.split, learned.games, 0))
+        for split, count, seed in asked:
+            tasks = self._listed(place, split, count, seed)
+            games.setdefault(f"alfworld {split}", {}).update((task.id, task.payload["game"]) for task in tasks)
 
     # -- running -----------------------------------------------------------------------------------------
 
@@ -173,8 +194,7 @@ class Laboratory:
         """
         with only_one(self.out):
             limits = self.limits
-            all_simulated = all(is_simulated(plan.backbone.agent) for plan in self.chosen)
-            cost = None if all_simulated else limits.cost  # nothing is bought, and what costs nothing has no price
+            cost = limits.cost if self.buys() else None  # simulated replies have no price to add up
             meter = ledger(self.out, Budget(calls=limits.calls, tokens=limits.tokens, cost=cost))
             async with wall_time(self.out, limits.hours):
                 for plan in distinct(self.chosen):
@@ -241,7 +261,9 @@ class Laboratory:
                 await model.close()
             if memory is not None:
                 await memory.close()
-        done = Outcome(simulated=agent.simulated, groups=group_sizes(folder))
+        split = ALIASES.get(config.split, config.split)
+        damaged = sum(f"/{split}/" in item.subject for item in getattr(house, "skipped", ()))
+        done = Outcome(simulated=agent.simulated, groups=group_sizes(folder), damaged=damaged)
         if stats is not None:
             held = sum(stats.procedures.values())
             updates, skipped = updates_of(folder, procedures=held, trajectories=stats.trajectories)
