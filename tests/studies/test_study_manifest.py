@@ -6,7 +6,10 @@ from memp.errors import MempError
 from memp.models.base import Message, Reply
 from memp.records import Step, Usage, now
 from memp.testing.chat import ScriptedChat
-from memp_bench.agents.episode import Episode
+from memp_bench.agents.episode import Episode, EpisodeEnd, EpisodeFile, EpisodeStart
+from memp_bench.studies.cells import cells
+from memp_bench.studies.collect import collect
+from memp_bench.studies.laboratory import Laboratory, Settings
 from memp_bench.studies.manifest import Changed, Manifest, differences
 from memp_bench.studies.outcome import Noted, Outcome, Watch, useless, written
 from memp_bench.studies.overrides import overridden
@@ -193,3 +196,45 @@ def test_a_cell_is_not_finished_before_its_outcome_is_whole(tmp_path):
     assert Outcome.read(tmp_path).groups == (2, 2)
     (tmp_path / "outcome.json").write_text('{"simulated": tr')
     assert Outcome.read(tmp_path) is None
+
+
+# -- what is bought ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("backbone", "buys"),
+    [
+        ({}, False),
+        ({"builder": "sim:able"}, False),
+        ({"builder": "openai:gpt-4o"}, True),
+        ({"teacher": "openai:gpt-4o"}, True),
+        ({"embedder": "openai:text-embedding-3-small"}, True),
+        ({"agent": "openai:gpt-4o"}, True),
+        ({"agent": "openai:simulated-novice"}, False),
+    ],
+)
+def test_a_cap_in_money_holds_for_real_models_only(tmp_path, backbone, buys):
+    size = SIZE.model_copy(update={"backbones": (SIZE.backbones[0].model_copy(update=backbone),)})
+    assert Laboratory(STUDY, size, Settings(tmp_path)).buys() is buys
+
+
+def test_damaged_games_and_learning_on_a_measuring_split_are_noted(tmp_path):
+    place = Place(label="trips", benchmark="travelplanner", split="validation")
+    arms = (SIZE.arms[0], SIZE.arms[1].model_copy(update={"every": 2}))
+    size = SIZE.model_copy(update={"places": (place,), "arms": arms})
+    for plan in cells(STUDY, size):
+        folder = tmp_path / "runs" / plan.slug
+        (folder / "episodes").mkdir(parents=True)
+        file = EpisodeFile(folder / "episodes" / "00000.jsonl")
+        played = episode("Thought: a\nAction: look", action="look")
+        file.begin(EpisodeStart(**{name: getattr(played, name) for name in EpisodeStart.model_fields}))
+        file.add(played.steps[0], played.replies[0])
+        file.end(EpisodeEnd(status="done"))
+        Outcome(simulated=True, groups=(1,), damaged=3).write(folder)
+    results = collect(STUDY, size, manifest(size), tmp_path)
+    assert results.missing == ()
+    assert results.notes[:2] == (
+        "trips: 3 games of the data are damaged and were left out",
+        "travelplanner validation is for measuring only: memories are read there and do not change, whatever the "
+        "arm's updates",
+    )

@@ -122,6 +122,8 @@ def _notes(plan: CellPlan, done: Outcome, groups: Sequence[Sequence[Episode]]) -
         notes.append(
             f"{label}: {100 * bad / len(replies):.1f} % of the agent's {len(replies)} replies were refusals or empty"
         )
+    if done.damaged:
+        notes.append(f"{plan.place.label}: {done.damaged} games of the data are damaged and were left out")
     if plan.arm.memory != "none" and plan.arm.every and not may_learn(plan.place.benchmark, plan.place.split):
         notes.append(
             f"{plan.place.benchmark} {plan.place.split} is for measuring only: memories are read there and do not "

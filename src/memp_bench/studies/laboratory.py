@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from memp.errors import BudgetExceeded, EnvironmentFailed, MempError
+from memp.errors import BudgetExceeded, EnvironmentFailed, MempError, MissingExtra
 from memp.models.base import ChatModel
 from memp.models.metered import Budget, Metered
 from memp_bench.agents.episode import Episode

@@ -38,6 +38,8 @@ class Outcome(Record):
     updates: Build | None = None
     skipped: Mapping[str, int] = {}
     """Why updates took nothing from a trajectory (the first words) -> how often."""
+    damaged: int = 0
+    """Games of the split that cannot be played at all and were left out."""
 
     @classmethod
     def read(cls, folder: Path) -> "Outcome | None":
