@@ -51,7 +51,6 @@ def test_higher_caps_and_other_words_are_no_change(tmp_path):
         (manifest(other_k(5)), r"study size\.arms\[new\]\.k: was 10, is 5"),
         (manifest(study=STUDY.model_copy(update={"base": "new"})), r"study base: was 'none', is 'new'"),
         (manifest(data={"alfworld dev": "bb"}), r"data alfworld dev: was 'aa', is 'bb'"),
-        (manifest(data={}), r"data alfworld dev: was 'aa', is not there"),
         (manifest(versions={"python": "3.11.0", "textworld": "9"}), r"package textworld: was .*, is '9'"),
         (manifest(code={**manifest().code, "memp/records.py": "x"}), r"code memp/records\.py: changed"),
         (manifest(code={**manifest().code, "memp/new.py": "x"}), r"code memp/new\.py: is new"),
@@ -63,6 +62,15 @@ def test_what_changed_is_refused_and_shown(tmp_path, changed, said):
         changed.claim(tmp_path)
     assert "--accept-change" in str(caught.value)
     assert Manifest.read(tmp_path) == begun
+
+
+def test_data_that_was_not_there_when_other_cells_were_run_is_added(tmp_path):
+    manifest().claim(tmp_path)
+    more = {"alfworld dev": "aa", "travelplanner": "cc"}
+    assert manifest(data={"travelplanner": "cc"}).claim(tmp_path).data == more
+    assert Manifest.read(tmp_path).data == more
+    with pytest.raises(Changed, match=r"data travelplanner: was 'cc', is 'dd'"):
+        manifest(data=more | {"travelplanner": "dd"}).claim(tmp_path)
 
 
 def test_a_change_may_be_accepted_and_stays_on_record(tmp_path):

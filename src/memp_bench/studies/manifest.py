@@ -126,7 +126,10 @@ class Manifest(Record):
             )
         differs = differences(there, self)
         if not differs:
-            return there
+            known = there.model_copy(update={"data": {**self.data, **there.data}})
+            if known != there:  # data that was not there when other cells were run
+                known.write(folder)
+            return known
         if not accept:
             shown = "\n  ".join(differs)
             raise Changed(
@@ -141,9 +144,12 @@ class Manifest(Record):
 def differences(was: Manifest, now: Manifest) -> list[str]:
     """What changed that may change a result, one line each: key, was, is; and which files of the code."""
     lines = []
+    both = sorted(
+        was.data.keys() & now.data.keys()
+    )  # the study says which there are; where no cell is run some may lack
     for part, before, after in (
         ("study", {"file": was.resolved}, {"file": now.resolved}),
-        ("data", was.data, now.data),
+        ("data", {name: was.data[name] for name in both}, {name: now.data[name] for name in both}),
         ("package", was.versions, now.versions),
     ):
         old, new = dict(_flat(before)), dict(_flat(after))
