@@ -52,6 +52,8 @@ class _Term(NamedTuple):
     """Empty for a closed-class word or a punctuation mark."""
 
     leads: bool
+    joins: bool = False
+    """Whether it is an "of"."""
 
 
 def terms(text: str) -> list[str]:
@@ -60,7 +62,7 @@ def terms(text: str) -> list[str]:
 
 
 def phrases(text: str) -> list[Phrase]:
-    """Every run of one to three words that neither starts nor ends with a closed-class word ("bar of soap").
+    """Every run of one to three words, of which the middle one may be an "of" ("rate of interest").
 
     Shorter ones come first; what occurs twice is given once.
     """
@@ -69,7 +71,8 @@ def phrases(text: str) -> list[Phrase]:
     for size in (1, 2, 3):
         for start in range(len(read) - size + 1):
             run = [term.text for term in read[start : start + size]]
-            if not (run[0] and run[-1]) or (size == 2 and not all(run)):
+            joined = size == 3 and read[start + 1].joins
+            if not (run[0] and run[-1]) or not (all(run) or joined):
                 continue
             said = " ".join(filter(None, run))
             ends = start + size == len(read) or not read[start + size].text
@@ -93,7 +96,7 @@ def _read(text: str) -> Sequence[_Term]:
             read.append(_Term("", False))
         elif word in _CLOSED:
             opens = word in _LEADING
-            read.append(_Term("", False))
+            read.append(_Term("", False, joins=word == "of"))
         else:
             read.append(_Term(_NUMBERS.get(word, word), opens))
             opens = False
