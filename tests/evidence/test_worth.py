@@ -97,7 +97,7 @@ def test_harm_is_found_and_quarantined_and_help_is_not(world):
     assert world.number <= 60
     kept = world.memory.get(world.ids["bad"])
     assert kept.status == "quarantined"
-    assert "does harm with probability 0.9" in kept.revision.reason
+    assert "does harm with probability" in kept.revision.reason
     assert world.memory.get(world.ids["good"]).status == "active"
     assert all(r.procedure.id != kept.id for r in world.memory.retrieve("repair an engine").ranked)
     world.memory.restore(kept.id)  # a person may

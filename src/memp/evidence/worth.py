@@ -18,9 +18,9 @@ _FLAT: Final = 1.0
 class Pooling(Record):
     """How much what is known of others counts, in tasks."""
 
-    family: float = Field(4.0, gt=0)
+    family: float = Field(3.0, gt=0)
     """Weight of the family's rate in that of a procedure, and of the whole in that of a family."""
-    control: float = Field(8.0, gt=0)
+    control: float = Field(12.0, gt=0)
     """Weight of the family's rate without memory in that of the tasks of a procedure."""
     others: float = Field(0.25, ge=0, le=1)
     """A task of another agent counts so much: evidence is per model, older models are a weak prior."""

@@ -14,6 +14,12 @@ OPEN = ("table", "shelf", "counter", "desk", "bench", "rack")
 CLOSED = ("cupboard", "drawer", "chest")
 APPLIANCES = ("oven", "kettle", "icebox", "cellar", "basin", "tub")
 """Two types of place for each verb: one of them works, the other one after the drift."""
+DANGEROUS = {
+    "heat": ("oven", "kettle", "stove", "hearth"),
+    "cool": ("icebox", "cellar", "well", "larder"),
+    "clean": ("basin", "tub", "pump", "trough"),
+}
+"""Four types of place for each verb in dangerous houses: three of them work, the other one ruins the thing."""
 VERBS = {"heat": ("oven", "kettle"), "cool": ("icebox", "cellar"), "clean": ("basin", "tub")}
 THINGS = (
     "apple", "bread", "egg", "carrot", "onion", "turnip", "pear", "plum",
@@ -32,7 +38,9 @@ class Ways:
     homes: Mapping[str, str]
     """Type of thing -> type of place where such things are kept."""
     works: Mapping[str, str]
-    """Verb -> type of place where it works."""
+    """Verb -> type of place where it works (in dangerous houses: the one that ruins the thing is another)."""
+    ruins: Mapping[str, str] = field(default_factory=dict)
+    """Verb -> type of place where it destroys the thing."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +76,14 @@ class PlainHouses:
     Args:
         seed: of the ways of the world and of the houses.
         drift_at: number of the first task after the change; None never changes.
+        families: the kinds of task, which take turns.
+        dangerous: each verb works at three types of place and ruins the thing at a fourth.
     """
 
     seed: int = 0
     drift_at: int | None = None
+    families: Sequence[str] = FAMILIES
+    dangerous: bool = False
     name: str = field(default="plain", init=False)
     instructions: str = field(default=INSTRUCTIONS, init=False)
     example: str = field(default="", init=False)
@@ -88,7 +100,11 @@ class PlainHouses:
             others = {thing: [place for place in (*OPEN, *CLOSED) if place != home] for thing, home in homes.items()}
             homes = {thing: moved.choice(others[thing]) for thing in homes}
             works = {verb: next(place for place in VERBS[verb] if place != at) for verb, at in works.items()}
-        return Ways(homes, works)
+        if not self.dangerous:
+            return Ways(homes, works)
+        ruins = {verb: source.choice(places) for verb, places in DANGEROUS.items()}
+        safe = {verb: [place for place in places if place != ruins[verb]] for verb, places in DANGEROUS.items()}
+        return Ways(homes, {verb: source.choice(places) for verb, places in safe.items()}, ruins)
 
     def tasks(self, split: str, *, games: int | None = None, seed: int = 0) -> Sequence[Task]:
         """The first `games` (100) tasks of a split. `train` is played in the first ways of the world.
@@ -123,7 +139,8 @@ class PlainHouses:
         source = random.Random(f"memp plain {self.seed} {split} {seed} {number} house")
         places = [f"{name} {n}" for name in OPEN for n in range(1, source.randint(1, 2) + 1)]
         places += [f"{name} {n}" for name in CLOSED for n in range(1, source.randint(1, 2) + 1)]
-        places += [f"{name} 1" for name in APPLIANCES]
+        appliances = [name for names in DANGEROUS.values() for name in names] if self.dangerous else APPLIANCES
+        places += [f"{name} 1" for name in appliances]
         source.shuffle(places)
         contents: dict[str, list[str]] = {place: [] for place in places}
         for thing in {goal.thing, goal.tool, *source.sample(THINGS, 8)} - {""}:
@@ -132,9 +149,12 @@ class PlainHouses:
                 contents[source.choice(homes)].append(f"{thing} {n}")
         contents = {place: sorted(things) for place, things in contents.items()}
         closed = [place for place in places if kind(place) in CLOSED]
-        works = {verb: (place,) for verb, place in ways.works.items()}
+        works: dict[str, tuple[str, ...]] = {verb: (place,) for verb, place in ways.works.items()}
+        for verb, ruin in ways.ruins.items():
+            works[verb] = tuple(place for place in DANGEROUS[verb] if place != ruin)
         wanted = (goal.thing, goal.place, goal.verb, goal.tool, goal.count)
-        return House(goal.words, contents, closed, works, *wanted)
+        ruins = {verb: (place,) for verb, place in ways.ruins.items()}
+        return House(goal.words, contents, closed, works, *wanted, ruins=ruins)
 
     def environment(self) -> "AnyHouse":
         """A new environment."""
@@ -213,7 +233,7 @@ class PlainHouses:
 
     def _goal(self, split: str, seed: int, number: int) -> Goal:
         source = random.Random(f"memp plain {self.seed} {split} {seed} {number} goal")
-        family, thing = FAMILIES[number % len(FAMILIES)], source.choice(THINGS)
+        family, thing = self.families[number % len(self.families)], source.choice(THINGS)
         home = self._ways(split, number).homes[thing]
         place = source.choice([name for name in (*OPEN, *CLOSED) if name != home])
         if family == "look":

@@ -39,6 +39,7 @@ class House:
         contents: place -> things.
         closed: places with a door, shut at first.
         works: verb -> types of place where it works.
+        ruins: verb -> types of place where the thing is destroyed by it.
         thing, place, verb, tool: types; empty where the task does not ask for one.
         count: how many things.
     """
@@ -54,10 +55,13 @@ class House:
         verb: str = "",
         tool: str = "",
         count: int = 1,
+        *,
+        ruins: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         self.task, self.works, self.thing, self.place = task, works, thing, place
         self.verb, self.tool, self.count = verb, tool, count
         self.contents_at_first, self._closed = contents, set(closed)
+        self.ruins = ruins or {}
         self.steps = 0
 
     async def reset(self, task: Task) -> Opening:
@@ -129,6 +133,9 @@ class House:
         if self.hand == thing and place == self.here and kind(place) in self.works.get(verb, ()):
             self.done_to.add((verb, thing))
             return f"You {verb} the {thing} using the {place}."
+        if self.hand == thing and place == self.here and kind(place) in self.ruins.get(verb, ()):
+            self.hand = ""
+            return f"You {verb} the {thing} using the {place}. The {thing} is ruined, nothing is left of it."
         return ""
 
     def _won(self) -> bool:
