@@ -1,7 +1,7 @@
 """A small world for tests of the stream: things in rooms, an agent that reads, and faults at will.
 
-Run as a script (`streamkit.py FOLDER KILL_AFTER`) it plays the standard stream and kills itself with SIGKILL after
-so many events: steps of the environment, and both sides of every write to the memory.
+Run as a script (`streamkit.py FOLDER KILL_AFTER [PLAYER]`) it plays the standard stream and kills itself with SIGKILL
+after so many events: steps of the environment, and both sides of every write to the memory.
 """
 
 import asyncio
@@ -213,5 +213,6 @@ def mortal(countdown):
 
 if __name__ == "__main__":
     countdown = Countdown(int(sys.argv[2]))
-    run = Run(sys.argv[1], world=World(delays=0, event=countdown), store=mortal(countdown))
+    player = sys.argv[3] if len(sys.argv) > 3 else "local"
+    run = Run(sys.argv[1], world=World(delays=0, event=countdown), store=mortal(countdown), player=player)
     print(asyncio.run(run()).model_dump_json())

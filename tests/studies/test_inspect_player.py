@@ -4,8 +4,11 @@ import asyncio
 import importlib.util
 import json
 import re
+import subprocess
+import sys
 
 import pytest
+import streamkit
 from streamkit import TASKS, Run, World, read_and_open, remembered, result
 
 from memp.errors import AuthError, BudgetExceeded, EnvironmentFailed, MempError, MissingExtra, ProviderDown
@@ -178,6 +181,21 @@ async def test_ctrl_c_keeps_finished_games(tmp_path, local):
     assert result(await again(GAMES)) == local[0]
     assert set(again.world.resets) == {task.id for task in GAMES} - finished
     assert remembered(tmp_path / "run") == local[1]
+
+
+async def test_kill_9_while_it_plays_changes_nothing(tmp_path):
+    expected = result(await Run(tmp_path / "local")()), remembered(tmp_path / "local")
+    folder = tmp_path / "killed"
+    command = [sys.executable, streamkit.__file__, str(folder), "85", "inspect"]
+    child = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+    assert child.returncode == -9, child.stderr
+    finished = {e.task_id for e in episodes(folder) if e.counted}
+    assert 6 < len(finished) < 24
+    again = Run(folder, player="inspect")
+    assert result(await again()) == expected[0]
+    assert set(again.world.resets) == {task.id for task in TASKS} - finished
+    assert remembered(folder) == expected[1]
+    assert [(log.status, len(log.samples)) for log in logs(folder)] == [("success", 6)] * 4
 
 
 async def test_a_game_that_breaks_is_named_and_not_counted(tmp_path):
