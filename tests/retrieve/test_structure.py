@@ -179,7 +179,7 @@ async def test_a_revision_is_read(open_memory):
     memory.store.write("default", [Write(revision=revision)], consume=None, receipt_id="")
     assert await best(memory, "water the garden flowers") == "water the garden"
     fresh = of(open_memory, k=40)
-    after, anew = (await m.retrieve("water the garden flowers", log=False) for m in (memory, fresh))
+    after, anew = [await m.retrieve("water the garden flowers", log=False) for m in (memory, fresh)]
     assert before.ranked[0].score < after.ranked[0].score
     assert [i.procedure.id for i in after.ranked] == [i.procedure.id for i in anew.ranked]
     assert [i.score for i in after.ranked] == pytest.approx([i.score for i in anew.ranked], abs=1e-5)
