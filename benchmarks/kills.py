@@ -2,7 +2,7 @@
 
     python benchmarks/kills.py update --out runs/kills --kills 5 -- --agent sim:novice
 
-What follows `--` goes to `memp study run`. Prints the digests of the tables of both runs and exits with 1 if they differ.
+What follows `--` goes to `memp study run`. Prints the digests of the tables of both runs; exits with 1 if they differ.
 """
 
 import argparse
