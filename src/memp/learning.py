@@ -10,8 +10,9 @@ from memp.errors import BadRequest, BudgetExceeded, Conflict, ModelError, Unusab
 from memp.evidence import Quarantine, Worth
 from memp.models.metered import Meter
 from memp.records import Procedure, Receipt, Revision, Skipped, Status, Trajectory, Usage
-from memp.render import render_content
+from memp.render import render_content, render_reference
 from memp.stores.base import Store, Waiting, Write, origin_key
+from memp.trust.judge import Judge, doubted
 from memp.update import Add, Change, Discard, Episode, Revise, Skip, UpdatePolicy
 from memp.workshop import StoredDrafts, Workshop
 
@@ -37,6 +38,7 @@ class Learning(Curation):
         quarantine: Quarantine | None,
         agent: str,
         approve: bool,
+        judge: Judge,
         count_tokens: Callable[[str], int],
     ) -> None:
         super().__init__(store, namespace, clock, ids)
@@ -46,6 +48,7 @@ class Learning(Curation):
         self.quarantining = quarantine
         self.agent = agent
         self._workshop, self._drafts, self._count_tokens = workshop, drafts, count_tokens
+        self._judge = judge
         self._one_update = asyncio.Lock()
         self._left = 0
 
@@ -68,7 +71,7 @@ class Learning(Curation):
             finally:  # what an interrupted update did stays on record
                 usage = self.meter.since(before)
                 receipt = done.receipt(receipt_id, "update", self.updating.name, usage, self._clock())
-                receipt = receipt.model_copy(update={"queue": self._waiting_for_a_person()})
+                receipt = receipt.model_copy(update={"queue": self._waiting_for_a_person(done.held)})
                 self.store.log_receipt(self.namespace, receipt)
             return receipt
 
@@ -100,6 +103,7 @@ class Learning(Curation):
             self._discard(self.discarding, self.store.find(self.namespace, list(served)), done)
         if self.quarantining is not None:
             self._quarantine(self.quarantining, waiting, done)
+            self._vouch(waiting, done)
         self._left = done.left
         if not done.left:  # otherwise the next update finds the replies that were paid for
             self._drafts.clear()
@@ -140,10 +144,10 @@ class Learning(Curation):
         for attempt in range(CONFLICTS_RETRIED):
             try:
                 changes = await ahead if ahead is not None and attempt == 0 else await self._changes(item)
-                self._apply(item.trajectory, changes, receipt_id, done)
+                self._apply(item, changes, receipt_id, done)
                 return ""
             except UnusableReply as error:
-                self._apply(item.trajectory, [Skip(subject=id, reason=f"given up: {error}")], receipt_id, done)
+                self._apply(item, [Skip(subject=id, reason=f"given up: {error}")], receipt_id, done)
                 return ""
             except (ModelError, BudgetExceeded) as error:
                 done.leave(id, str(error))
@@ -153,15 +157,21 @@ class Learning(Curation):
         done.leave(id, "its procedures keep changing")
         return ""
 
-    def _apply(self, trajectory: Trajectory, changes: Sequence[Change], receipt_id: str, done: "_Done") -> None:
+    def _apply(self, item: Waiting, changes: Sequence[Change], receipt_id: str, done: "_Done") -> None:
         """All changes of one trajectory and the mark that it was taken, in one transaction."""
+        trajectory = item.trajectory
         writes: list[Write] = []
         new = _Done()
         for change in map(self._unless_known, changes, repeat(trajectory)):
             if isinstance(change, Skip):
                 new.skipped.append(Skipped(subject=change.subject, reason=change.reason))
                 continue
-            write = self._write(change, trajectory)
+            write = self._write(change, item, new)
+            if isinstance(change, Add) and change.unless_known and (same := self._doubted(write)):
+                new.skipped.append(
+                    Skipped(subject=trajectory.id, reason=f"redundant: {same} is the same, as little trusted")
+                )
+                continue
             writes.append(write)
             if isinstance(change, Add):
                 new.added.append(write.revision.procedure_id)
@@ -179,10 +189,13 @@ class Learning(Curation):
             return Skip(subject=trajectory.id, reason=f"redundant: procedure {same} has the same task and actions")
         return change
 
-    def _write(self, change: Add | Revise, trajectory: Trajectory) -> Write:
+    def _write(self, change: Add | Revise, item: Waiting, new: "_Done") -> Write:
+        trajectory = item.trajectory
         parent = change.procedure.revision if isinstance(change, Revise) else None
         content = change.built.content
+        tainted = self._judge.taint(trajectory, item.outcome, parent, change.evidence)
         shown = None if content.trajectory_id is None else self._shown(content.trajectory_id, trajectory)
+        text = render_content(content, shown)
         revision = Revision(
             procedure_id=parent.procedure_id if parent else self._ids(),
             number=parent.number + 1 if parent else 1,
@@ -194,9 +207,21 @@ class Learning(Curation):
             evidence=(trajectory.id, *change.evidence),
             author=change.built.author,
             at=self._clock(),
-            tokens=self._count_tokens(render_content(content, shown)),
+            tokens=self._count_tokens(render_reference(text, tainted) if tainted else text),
+            tainted=tainted,
         )
-        return Write(revision=revision, success=self.succeeded(trajectory), origin=origin_key(trajectory))
+        if held := self._judge.held(content, trajectory, parent):
+            more = {"status": held.status, "stands": held.stands, "reason": f"{change.reason}; held: {held.why}"}
+            revision = revision.model_copy(update=more)
+            new.hold(revision, held.why)
+        origin = doubted(trajectory) if tainted or revision.status == "quarantined" else origin_key(trajectory)
+        return Write(revision=revision, success=self.succeeded(trajectory), origin=origin)
+
+    def _doubted(self, write: Write) -> str | None:
+        """A procedure of the same task and actions that is no more trusted than what is about to be written."""
+        revision = write.revision
+        doubtful = revision.tainted or revision.status == "quarantined"
+        return self.store.built_from(self.namespace, write.origin) if doubtful else None
 
     def _status(self, parent: Revision | None) -> Status:
         """Of a revision that a policy writes: where a person approves, it waits."""
@@ -211,9 +236,9 @@ class Learning(Curation):
             return None
         return parent.number if parent.stands is None else parent.stands
 
-    def _waiting_for_a_person(self) -> int:
+    def _waiting_for_a_person(self, kept_back: bool) -> int:
         """How many changes wait. Counted only where there may be any: it looks at every procedure."""
-        if not self.approving:
+        if not self.approving and not kept_back:
             return 0
         held = self.store.stats(self.namespace).procedures
         return sum(held.get(status, 0) for status in WAITING)
@@ -252,6 +277,24 @@ class Learning(Curation):
                 except Conflict:
                     done.skipped.append(Skipped(subject=procedure.id, reason="revised meanwhile: not quarantined"))
 
+    def _vouch(self, waiting: Sequence[Waiting], done: "_Done") -> None:
+        """Trust those tainted procedures served since the last update that evidence speaks for."""
+        served: dict[str, dict[str, None]] = {}
+        for outcome in (item.outcome for item in waiting if item.outcome):
+            served.setdefault(outcome.agent, {}).update(dict.fromkeys(id for id, _ in outcome.credited))
+        for agent, ids in served.items():
+            tainted = [p for p in self.store.find(self.namespace, list(ids)) if p.revision.tainted]
+            worth = Worth(self._ledger, agent)
+            for procedure in tainted:
+                lift = worth.procedure(procedure.id, procedure.revision.number)
+                if not (reason := self._judge.vouched(procedure, lift, worth.overall())):
+                    continue
+                try:
+                    revision = self._append(procedure, procedure.revision, "active", reason, "trust", tainted=())
+                    done.revised.append((revision.procedure_id, revision.number))
+                except Conflict:
+                    done.skipped.append(Skipped(subject=procedure.id, reason="revised meanwhile: not trusted yet"))
+
 
 class _Done:
     """What an operation has done so far."""
@@ -262,8 +305,17 @@ class _Done:
         self.retired: list[str] = []
         self.quarantined: list[str] = []
         self.skipped: list[Skipped] = []
+        self.held = False
         self.left = 0
         self.parts = 0
+
+    def hold(self, revision: Revision, why: str) -> None:
+        """The revision looks like an attack and is not served."""
+        self.held = True
+        if revision.status == "quarantined":
+            self.quarantined.append(revision.procedure_id)
+        said = "quarantined" if revision.status == "quarantined" else "its correction waits for a person"
+        self.skipped.append(Skipped(subject=revision.procedure_id, reason=f"{said}: {why}"))
 
     def leave(self, trajectory_id: str, why: str) -> None:
         """The trajectory stays waiting."""
@@ -276,6 +328,7 @@ class _Done:
         self.retired += other.retired
         self.quarantined += other.quarantined
         self.skipped += other.skipped
+        self.held = self.held or other.held
 
     def receipt(self, id: str, operation: str, policy: str, usage: Mapping[str, Usage], at: datetime) -> Receipt:
         return Receipt(

@@ -6,10 +6,12 @@ memory.record(trajectory, recall)               # durable before it returns
 receipt    = memory.update()                    # B and U over what was recorded since
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
+
+from pydantic import Field
 
 from memp.build import BuildPolicy, build_policy
 from memp.build.distil import Distiller, ModelDistiller
@@ -20,12 +22,14 @@ from memp.learning import Learning
 from memp.models.base import ChatModel, Embedder
 from memp.models.metered import Meter, Metered
 from memp.recall import LeftOut, Recall, Recalled
-from memp.records import Outcome, Receipt, Record, Trajectory, new_id, now
-from memp.render import HEADER, WRAPPING, approximate_tokens
+from memp.records import Name, Outcome, Procedure, Receipt, Record, Skipped, Trajectory, new_id, now
+from memp.render import HEADER, REFERENCE, REFERENCE_WRAPPING, WRAPPING, approximate_tokens
 from memp.retrieve import Hit, Index, Query, RetrievePolicy, UsesEvidence, retrieve_policy
 from memp.standing import Standing
 from memp.stores.base import Store, text_key
 from memp.stores.sqlite import SqliteStore
+from memp.trust import Redactor, Trusted
+from memp.trust.judge import Judge
 from memp.update import Discard, UpdatePolicy, update_policy
 from memp.workshop import StoredDrafts, Workshop
 
@@ -40,6 +44,8 @@ class Recorded(Record):
     """None without a recall."""
     receipt: Receipt | None = None
     """Of the update that was due (`every`), if one ran."""
+    redacted: Mapping[Name, int] = Field(default_factory=dict)
+    """What was taken out before storing, by kind (`api key`, `email`), and how often. A receipt of its own says so."""
 
 
 class AsyncProceduralMemory(Learning):
@@ -60,6 +66,9 @@ class AsyncProceduralMemory(Learning):
         quarantine: when a procedure, or the whole memory for an agent, does harm and is not served; on with a holdout.
         agent: the model that acts, where trajectories and calls do not say: evidence is per model.
         holdout: share of recalls that are withheld and logged, to measure what the memory is worth; 0 withholds none.
+        trusted: origins of steps (`Step.origin`) whose text may be shown as instructions; see `memp.trust.Trusted`.
+        references: how many procedures that may come from other origins a recall serves at most, as data.
+        redact: take secrets and personal data out of what is stored; a `Redactor` says how, False keeps them.
         discard: after each update, retire those of the procedures served since that do not help; None never does.
         success_at: reward from which a trajectory counts as a success.
         meter: counts usage; give one with a `Budget` to cap it.
@@ -84,6 +93,9 @@ class AsyncProceduralMemory(Learning):
         quarantine: Quarantine | None = None,
         agent: str = "",
         holdout: float = 0.0,
+        trusted: Collection[str] = (),
+        references: int = 2,
+        redact: bool | Redactor = True,
         discard: Discard | None = None,
         success_at: float = 0.5,
         seed: int = 0,
@@ -121,10 +133,13 @@ class AsyncProceduralMemory(Learning):
             quarantine=quarantine or (Quarantine() if holdout else None),
             agent=agent,
             approve=approve,
+            judge=Judge(store, namespace, Trusted(trusted)),
             success_at=success_at,
             count_tokens=count_tokens,
         )
         self.k, self.floor, self.max_tokens, self.every = k, floor, max_tokens, every
+        self.references = references
+        self._redactor = (Redactor() if redact else Redactor(())) if isinstance(redact, bool) else redact
         self._holdout = Holdout(holdout, seed)
         self._standing = Standing(store, namespace, seed=seed)
         self._embedder = embedder if embedder is not None else _bundled_embedder()
@@ -168,18 +183,22 @@ class AsyncProceduralMemory(Learning):
             raise UnknownName("status", status, SERVED)
         k = self.k if k is None else _at_least_one(k)
         agent = self.agent if agent is None else agent
+        task, facts = self._redactor.request(task, facts)
         await self._index.refresh()
         if self.retrieving.uses_facts and facts is None and len(self._index):
             facts = await self._distiller.facts(task)
         query = Query(task=task, facts=facts or {}, k=k, agent=agent)
-        hits: Sequence[Hit] = []
-        if len(self._index):
+        floor, budget = self.floor if floor is None else floor, self.max_tokens if max_tokens is None else max_tokens
+        ranked: tuple[Recalled, ...] = ()
+        left_out: tuple[LeftOut, ...] = ()
+        crowded = bool(len(self._index))
+        while crowded:  # by untrusted procedures, of which only a few are served: look further for others
             hits = await self.retrieving.rank(
                 query, self._index, self._index.hidden(status=status, only_success=only_success)
             )
-        ranked, left_out = self._fit(
-            task, hits, self.floor if floor is None else floor, self.max_tokens if max_tokens is None else max_tokens
-        )
+            ranked, left_out, crowded = self._fit(task, hits, k, floor, budget)
+            crowded = crowded and len(ranked) < k and len(hits) == query.k
+            query = query.model_copy(update={"k": query.k * 8})
         withheld: tuple[Recalled, ...] = ()
         if note := self._kept_back(task, agent, ranked) if ranked and log else "":
             ranked, withheld = (), ranked
@@ -218,29 +237,49 @@ class AsyncProceduralMemory(Learning):
         return f"withheld: one of the {self._holdout.share:.0%} that measure" if draws else ""
 
     def _fit(
-        self, task: str, hits: Sequence[Hit], floor: float, budget: int | None
-    ) -> tuple[tuple[Recalled, ...], tuple[LeftOut, ...]]:
-        """Whole procedures, best first, as long as they fit; the others with the reason."""
-        found = self._standing.find(task, [hit.id for hit in hits])
+        self, task: str, hits: Sequence[Hit], k: int, floor: float, budget: int | None
+    ) -> tuple[tuple[Recalled, ...], tuple[LeftOut, ...], bool]:
+        """Up to `k` whole procedures, best first, as long as they fit; the others with the reason.
+
+        And whether some were left out only because there are enough from untrusted origins.
+        """
         ranked: list[Recalled] = []
         left_out: list[LeftOut] = []
-        wrapping = self._count_tokens(WRAPPING)
+        references, crowded = 0, False
         room = float("inf") if budget is None else max(0, budget - self._count_tokens(HEADER))
-        for hit in hits:
-            procedure, why = found.get(hit.id), ""
-            if procedure is None:
-                continue
-            size = procedure.revision.tokens + wrapping
+        for hit, procedure in self._found(task, hits):
+            if len(ranked) == k:
+                break
+            size, why = procedure.revision.tokens + self._wrapping(procedure, references), ""
             if hit.score < floor and self.retrieving.name != "random":
                 why = f"score {hit.score:.3f} is below the floor {floor:g}"
+            elif procedure.revision.tainted and references >= self.references:
+                why = (
+                    f"from {', '.join(procedure.revision.tainted)}: {references} of untrusted origin are served already"
+                )
+                crowded = True
             elif size > room:
                 why = f"needs about {size} tokens, {room:g} of {budget} were left"
             if why:
                 left_out.append(LeftOut(procedure_id=hit.id, score=hit.score, why=why))
             else:
                 ranked.append(Recalled(procedure=procedure, score=hit.score, why=hit.why))
+                references += bool(procedure.revision.tainted)
                 room -= size
-        return tuple(ranked), tuple(left_out)
+        return tuple(ranked), tuple(left_out), crowded
+
+    def _found(self, task: str, hits: Sequence[Hit]) -> Iterator[tuple[Hit, Procedure]]:
+        """The hits with their procedures as they are to be served. Read in parts: seldom all are looked at."""
+        for start in range(0, len(hits), 100):
+            part = hits[start : start + 100]
+            found = self._standing.find(task, [hit.id for hit in part])
+            yield from ((hit, found[hit.id]) for hit in part if hit.id in found)
+
+    def _wrapping(self, procedure: Procedure, references: int) -> int:
+        """Tokens of what surrounds a procedure; the first reference brings its instructions."""
+        if not procedure.revision.tainted:
+            return self._count_tokens(WRAPPING)
+        return self._count_tokens(REFERENCE_WRAPPING) + (0 if references else self._count_tokens(REFERENCE))
 
     # -- record ------------------------------------------------------------------------------------
 
@@ -255,12 +294,27 @@ class AsyncProceduralMemory(Learning):
         """
         if recall is not None and recall.namespace != self.namespace:
             raise RecordError(f"the recall is of namespace {recall.namespace!r}, this memory is {self.namespace!r}")
+        trajectory, redacted = self._redactor.trajectory(trajectory)
         outcome = None if recall is None else self._outcome(trajectory, recall)
-        self.store.record(self.namespace, trajectory, recall, outcome, self._clock())
+        new = self.store.record(self.namespace, trajectory, recall, outcome, self._clock())
+        if redacted and new:
+            self._log_redacted(trajectory, redacted)
         receipt = None
         if self.every is not None and len(self.store.waiting(self.namespace)) - self._left >= self.every:
             receipt = await self.update()
-        return Recorded(trajectory_id=trajectory.id, outcome=outcome, receipt=receipt)
+        return Recorded(trajectory_id=trajectory.id, outcome=outcome, receipt=receipt, redacted=redacted)
+
+    def _log_redacted(self, trajectory: Trajectory, redacted: Mapping[str, int]) -> None:
+        said = ", ".join(f"{count} x {kind}" for kind, count in sorted(redacted.items()))
+        receipt = Receipt(
+            id=self._ids(),
+            operation="record",
+            policy="redact",
+            skipped=(Skipped(subject=trajectory.id, reason=f"not stored: {said}"),),
+            redacted=redacted,
+            at=self._clock(),
+        )
+        self.store.log_receipt(self.namespace, receipt)
 
     def _outcome(self, trajectory: Trajectory, recall: Recall) -> Outcome:
         return Outcome(

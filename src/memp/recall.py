@@ -7,7 +7,7 @@ from pydantic import Field, PrivateAttr
 
 from memp.errors import RecordError
 from memp.records import Name, Procedure, Record, Text, Trajectory, When
-from memp.render import render_content, render_procedures
+from memp.render import render_content, render_procedures, render_reference
 
 
 class Recalled(Record):
@@ -53,10 +53,20 @@ class Recall(Record):
     def render(self) -> str:
         """The text for the prompt; an empty string when nothing was recalled.
 
+        Procedures whose text may come from untrusted origins come last, as data and not as instructions.
+
         Raises:
             RecordError: a procedure shows a trajectory and the recall was not made by a memory.
         """
-        return render_procedures(render_content(r.procedure.content, self._trajectory(r)) for r in self.ranked)
+        texts: list[str] = []
+        references: list[str] = []
+        for item in self.ranked:
+            text = render_content(item.procedure.content, self._trajectory(item))
+            if origins := item.procedure.revision.tainted:
+                references.append(render_reference(text, origins))
+            else:
+                texts.append(text)
+        return render_procedures(texts, references)
 
     def _trajectory(self, item: Recalled) -> Trajectory | None:
         wanted = item.procedure.content.trajectory_id
