@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -77,6 +78,16 @@ async def test_it_plays_the_same_episodes_whoever_finishes_first(tmp_path, local
         assert (result(summary), remembered(tmp_path / name), summary.usage, episodes(tmp_path / name)) == local
         assert sorted(e.task_id for e in told) == [task.id for task in GAMES]
     assert capfd.readouterr().out == ""  # stdout belongs to the command
+
+
+async def test_it_reads_no_variables_from_a_file_nearby(tmp_path):
+    before = dict(os.environ)
+    (tmp_path / ".env").write_text("MEMP_ELSEWHERE=yes\n")
+    seen = []
+    world = World(event=lambda: seen.append("MEMP_ELSEWHERE" in os.environ))
+    await Run(tmp_path / "run", world=world, every=2, player="inspect")(GAMES[:2])
+    assert set(seen) == {False}
+    assert dict(os.environ) == before
 
 
 async def test_its_log_has_every_sample_and_what_was_used_for_what(tmp_path):

@@ -18,9 +18,11 @@ up again only what failed. With `fail_on_error=False` it would call the log done
 
 import hashlib
 import importlib.util
+import os
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,16 @@ from memp_bench.studies.two_loops import Home, Stopped
 
 _ONE_AT_A_TIME = threading.Lock()
 """inspect-ai keeps its own state per process: a second evaluation waits for the first."""
+
+
+def check() -> None:
+    """Whether groups could be played through inspect-ai at all; imports nothing.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    if importlib.util.find_spec("inspect_ai") is None:
+        raise MissingExtra("bench", "running through inspect-ai")
 
 
 class InspectPlayer:
@@ -53,8 +65,7 @@ class InspectPlayer:
         workers: int = 2,
         on_episode: Progress | None = None,
     ) -> None:
-        if importlib.util.find_spec("inspect_ai") is None:
-            raise MissingExtra("bench", "running through inspect-ai")
+        check()
         self._episodes = episodes
         self._model = model
         self._meter = meter
@@ -70,7 +81,7 @@ class InspectPlayer:
         """
         folder = self._claimed(tasks)
         before = self._meter.snapshot()
-        group = _Group(self._episodes, tasks, self._model, self._on_episode)
+        group = Playing(self._episodes, tasks, self._model, self._on_episode)
         location = await group.home.beside(lambda: self._evaluate(group, folder))
         if group.home.stopped is not None:
             raise group.home.stopped
@@ -112,16 +123,13 @@ class InspectPlayer:
         games = "\n".join(f"{number} {task.id}" for number, task in tasks)
         return f"{self._episodes.config.digest}-{hashlib.sha256(games.encode()).hexdigest()[:8]}"
 
-    def _evaluate(self, group: "_Group", folder: Path) -> Path:
+    def _evaluate(self, group: "Playing", folder: Path) -> Path:
         """Run the evaluation; in a thread of its own. The path of its log."""
-        import rich
         from inspect_ai import eval_set
 
         from memp_bench.studies.inspect_task import task_of
 
-        with _ONE_AT_A_TIME:
-            console = rich.get_console()  # it reports there, whatever `display` says; stdout is not its to write to
-            quiet, console.quiet = console.quiet, True
+        with _ONE_AT_A_TIME, _left_alone():
             try:
                 _, logs = eval_set(
                     [task_of(group, self._workers)],
@@ -144,8 +152,6 @@ class InspectPlayer:
                 if group.home.stopped is not None:
                     return folder
                 raise MempError(f"inspect-ai could not play the group in {folder}: {error}") from error
-            finally:
-                console.quiet = quiet
         return _path(logs[0].location)
 
     async def _note(self, home: Home, location: Path, what: str, used: Mapping[str, Usage]) -> None:
@@ -157,7 +163,7 @@ class InspectPlayer:
         await home.beside(lambda: _amend(location, usage))
 
 
-class _Group:
+class Playing:
     """A group while it is played: the side of it that lives in the home loop."""
 
     def __init__(
@@ -190,6 +196,28 @@ class _Group:
         if self._on_episode is not None and number not in self._reported:
             self._on_episode(episode)
         self._reported.add(number)
+
+
+@contextmanager
+def _left_alone() -> Iterator[None]:
+    """Keep inspect-ai from what is not its own: stdout, and the variables of a `.env` nearby.
+
+    It reports to rich's console whatever its `display` says. And it loads the nearest `.env` in the middle of a run:
+    another key or server for the models that are made after it.
+    """
+    import rich
+
+    console, switch = rich.get_console(), "PYTHON_DOTENV_DISABLED"
+    quiet, before = console.quiet, os.environ.get(switch)
+    console.quiet, os.environ[switch] = True, "1"
+    try:
+        yield
+    finally:
+        console.quiet = quiet
+        if before is None:
+            del os.environ[switch]
+        else:
+            os.environ[switch] = before
 
 
 def _path(location: str) -> Path:

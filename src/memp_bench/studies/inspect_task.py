@@ -31,7 +31,7 @@ from memp_bench.studies.inspect_player import sample_id
 from memp_bench.studies.two_loops import Home
 
 if TYPE_CHECKING:
-    from memp_bench.studies.inspect_player import _Group
+    from memp_bench.studies.inspect_player import Playing
 
 _STOPS = {"stop": "stop", "length": "max_tokens", "refusal": "content_filter", "other": "unknown"}
 _EPISODE = "episode"
@@ -41,7 +41,7 @@ class NotPlayed(Exception):
     """A sample that a provider or an environment broke; inspect-ai tries it again."""
 
 
-def task_of(group: "_Group", workers: int) -> InspectTask:
+def task_of(group: "Playing", workers: int) -> InspectTask:
     """The group as a task of inspect-ai: one sample an episode, in the order of the stream."""
     config = group.episodes.config
     memory = f"{config.build}-{config.retrieve}-{config.update}" if config.memory else "no-memory"
@@ -183,7 +183,7 @@ def _message(message: Message) -> ChatMessage:
 
 
 @solver(name="memp_episode")  # type: ignore[untyped-decorator]
-def _playing(group: "_Group") -> Solver:
+def _playing(group: "Playing") -> Solver:
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         inbox: asyncio.Queue[_Call | None] = asyncio.Queue()
         model = _Through(group.model, asyncio.get_running_loop(), inbox)
