@@ -1,6 +1,6 @@
 """A thesaurus of short phrases, read from the bundled static table: which known word a phrase may stand for."""
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from memp.models.static import StaticEmbedder
 
 _NEIGHBOURS = 10
-_AT_ONCE = 256
+_AT_ONCE = 64
 _KEPT = 50_000
 _SHORTEST = 3
 _LEAST_SCALE = 0.3
@@ -84,6 +84,7 @@ class Thesaurus:
         return np.stack([self._phrases[text] for text in texts])
 
 
+@lru_cache(_KEPT)
 def split_compound(word: str) -> str:
     """A compound as its parts where English has both (`webserver` -> `web server`); else the word as it is."""
     known = _english()
@@ -105,9 +106,12 @@ def _evenness(parts: str) -> int:
 
 
 def _forms(phrase: str) -> list[str]:
-    """The phrase, and for a single word its stem where that is a word."""
+    """The phrase; for a single word also its parts if it is a compound, and its stem where that is a word."""
     forms = [phrase]
     if " " not in phrase:
+        parts = split_compound(phrase)
+        if parts != phrase:
+            forms.append(parts)
         for suffix, instead in _SUFFIXES:
             stem = phrase.removesuffix(suffix)
             if stem != phrase and len(stem) > _SHORTEST and stem + instead in _english():

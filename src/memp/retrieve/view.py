@@ -118,27 +118,28 @@ class View:
         if not start:
             self._kinds_of: dict[tuple[int, ...], int] = {}
             self._slot, self._of, self._weight = 2 * word + argument, of, weight
-            self._kind = np.zeros(0, dtype=np.int64)
+            self._kind, self._kinds = np.zeros(0, dtype=np.int64), np.zeros((0, len(self._place)))
+            self._in_steps = np.zeros(0, dtype=np.bool_)  # what only an earlier revision said is forgotten
         else:
             self._slot = np.concatenate([self._slot, 2 * word + argument])
             self._of = np.concatenate([self._of, of + start])
             self._weight = np.concatenate([self._weight, weight])
         words = len(self._thesaurus.words)
         self._in_tasks, self._is_argument = np.zeros(words, dtype=np.bool_), np.zeros(words, dtype=np.bool_)
-        if not start:
-            self._beside: set[int] = set()
-        self._beside.update(word for row in rows for word in row.aside)
         self._in_tasks[self._slot // 2] = True
-        self._in_use = self._in_tasks.copy()
-        self._in_use[list(self._beside)] = True
         self._is_argument[self._slot[self._slot % 2 == 1] // 2] = True
-        kinds = self._kinds_of
-        shapes = (tuple(sorted(self._place[trait] for trait in row.traits if trait in self._place)) for row in rows)
-        kind = np.fromiter((kinds.setdefault(shape, len(kinds)) for shape in shapes), dtype=np.int64)
-        self._kind = np.concatenate([self._kind, kind])
-        self._kinds = np.zeros((len(kinds), len(self._place)))
-        for shape, number in kinds.items():
-            self._kinds[number, list(shape)] = 1.0
+        self._in_steps = np.append(self._in_steps, np.zeros(words - len(self._in_steps), dtype=np.bool_))
+        self._in_steps[[word for row in rows for word in row.aside]] = True
+        places = [sorted(self._place[trait] for trait in row.traits if trait in self._place) for row in rows]
+        known = len(self._kinds_of)
+        kind = [self._kinds_of.setdefault(tuple(place), len(self._kinds_of)) for place in places]
+        self._kind = np.append(self._kind, np.array(kind, dtype=np.int64))
+        if len(self._kinds_of) > known:
+            fresh = np.zeros((len(self._kinds_of) - known, len(self._place)))
+            for number, place in zip(kind, places, strict=True):
+                if number >= known:
+                    fresh[number - known, place] = 1.0
+            self._kinds = np.concatenate([self._kinds, fresh])
 
     def read(self, task: str) -> Asked:
         """A new task against the known words."""
@@ -152,7 +153,9 @@ class View:
         named *= np.array([_names(phrase) for phrase in found])[:, None]
         # The tool of a deed ("email the report") is told from a thing it is done to by where it stands.
         leads = np.array([phrase.leads for phrase in found])[:, None]
-        aside = np.where(leads | ~self._is_argument, _meant(np.where(self._in_use, like, 0)), 0).max(axis=0)
+        aside = np.where(leads | ~self._is_argument, _meant(np.where(self._in_tasks | self._in_steps, like, 0)), 0).max(
+            axis=0
+        )
         return Asked(found, said, named.max(axis=0), named.argmax(axis=0), self._foretold.of(said, aside))
 
     def outlines(self, asked: Asked) -> Floats:
