@@ -11,7 +11,7 @@ from memp.stores.base import Stats
 from memp.stores.entries import LoggedRecall
 from memp.stores.statements import read_trajectory
 
-_COUNTERS = """
+COUNTERS = """
     WITH credit AS (
       SELECT o.namespace, json_extract(c.value, '$[0]') AS id, json_extract(c.value, '$[1]') AS number,
              count(*) AS served, sum(json_extract(o.body, '$.success')) AS succeeded
@@ -83,7 +83,9 @@ def problems(db: sqlite3.Connection) -> Iterator[str]:
     for (line,) in db.execute("PRAGMA integrity_check").fetchall():
         if line != "ok":
             yield line
-    for namespace, id, number, served, succeeded, wanted, won in db.execute(_COUNTERS).fetchall():
+    for at, _ in db.execute("SELECT at, seq FROM erasures WHERE cleaned = 0").fetchall():
+        yield f"what was erased at {at} may still be in freed pages; run `memp memory forget --finish`"
+    for namespace, id, number, served, succeeded, wanted, won in db.execute(COUNTERS).fetchall():
         yield f"{namespace}/{id} revision {number}: counters {succeeded}/{served}, outcomes say {won}/{wanted}"
     for namespace, id, head, last, count in db.execute(_HEADS).fetchall():
         yield f"{namespace}/{id}: at revision {head}, but has {count} revisions up to {last}"

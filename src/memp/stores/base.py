@@ -1,7 +1,7 @@
 """What memory.py relies on in a store: a few typed operations, `namespace` first."""
 
 import hashlib
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memp.recall import Recall
-from memp.records import Outcome, Procedure, Receipt, Record, Revision, Text, Trajectory
+from memp.records import Name, Outcome, Procedure, Receipt, Record, Revision, Text, Trajectory
 from memp.stores.entries import Entry, Loaded
 
 
@@ -73,6 +73,38 @@ class Stats(Record):
     receipts: int
     bytes: int
     """Size of the whole store."""
+
+
+class Erased(Record):
+    """What was erased for good, and what a search of the store's raw bytes says of it."""
+
+    trajectories: int
+    procedures: int
+    revisions: int
+    """Those of the procedures, and those of others that the trajectories had led to."""
+    returned: tuple[tuple[Name, int], ...] = ()
+    """Procedures that go on from their last clean revision, by a new one of this number."""
+    recalls: int
+    outcomes: int
+    receipts: int
+    """Receipts that named what was erased: they are there, and name it no more."""
+    vectors: int
+    drafts: int
+    searched: int = 0
+    """Texts and blobs that were looked for."""
+    left: tuple[Text, ...] = ()
+    """Those that were found in the raw bytes although nothing that is kept says them: empty, or the proof failed."""
+    elsewhere: tuple[Text, ...] = ()
+    """Those that other tasks, procedures or namespaces say too: there they stay."""
+
+
+class Compacted(Record):
+    """What compaction did."""
+
+    trajectories: int
+    before: int
+    """Bytes they took."""
+    after: int
 
 
 class Store(Protocol):
@@ -193,6 +225,27 @@ class Store(Protocol):
             RecordError: an entry contradicts what is there, or refers to something that is not there.
             Conflict: a revision is missing between one of the entries and what is there.
         """
+
+    def forget(
+        self, namespace: str, *, trajectories: Collection[str] = (), task: str | None = None, at: datetime
+    ) -> Erased:
+        """Erase trajectories for good, by their ids and by their task (its exact words), with all that follows.
+
+        Erased are: the trajectories; procedures built from them; recalls and outcomes of theirs; replies of unfinished
+        updates; vectors. A procedure that one of them led to revise loses that revision and all after it, and goes on
+        from the one before as a new revision. Recalls, outcomes and receipts of other tasks lose what names these.
+        Counters remain those of the outcomes. All of it happens or nothing; then freed space is overwritten and the
+        raw bytes are searched. After a crash between the two, any further call does the second again.
+
+        Raises:
+            StoreBusy: it is erased, but another process reads old pages; call again.
+        """
+
+    def erasures(self) -> int:
+        """How often something was erased for good: whoever keeps a view of the store starts afresh when it grows."""
+
+    def compact(self, namespace: str, *, before: datetime) -> Compacted:
+        """Keep the trajectories recorded before then in fewer bytes. What reads them sees no difference."""
 
     def version(self) -> int:
         """A number that changes whenever procedures may have changed, here or in another process."""

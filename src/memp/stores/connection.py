@@ -91,6 +91,28 @@ class Connection:
             db.execute("BEGIN")
             yield db
 
+    def scrub(self) -> None:
+        """Write the file anew, so that nothing is left of what was deleted: not in freed pages, not in the log.
+
+        Raises:
+            StoreBusy: another process writes, or reads an old state.
+        """
+        with self._lock, translated(self.path):
+            db = self._mine()
+            deadline = time.monotonic() + self._timeout
+            db.execute("PRAGMA secure_delete = ON")  # also while VACUUM moves cells about
+            try:
+                db.execute("VACUUM")
+            finally:
+                db.execute("PRAGMA secure_delete = OFF")  # every write would cost more
+            while self.path != MEMORY:
+                busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                if not busy:
+                    return
+                if time.monotonic() > deadline:
+                    raise StoreBusy(f"{self.path}: another process reads an old state of the file; try again")
+                time.sleep(0.01)
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:

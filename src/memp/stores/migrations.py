@@ -76,5 +76,40 @@ _INITIAL = (
        BEGIN SELECT RAISE(ABORT, 'outcomes are never lost'); END""",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_INITIAL,)
+_ERASING = (
+    # What is erased on request leaves no trace but this: views of the file (indexes) start afresh when it grows.
+    """CREATE TABLE erasures (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        at TEXT NOT NULL,
+        cleaned INTEGER NOT NULL DEFAULT 0)  -- the freed pages were overwritten and the search found nothing""",
+    # What the triggers look for: written and taken away in the transaction that erases or compacts, never between.
+    "CREATE TABLE permits (operation TEXT PRIMARY KEY) WITHOUT ROWID",
+    "DROP TRIGGER trajectories_fixed",
+    "DROP TRIGGER trajectories_kept",
+    "DROP TRIGGER revisions_kept",
+    "DROP TRIGGER outcomes_fixed",
+    "DROP TRIGGER outcomes_kept",
+    """CREATE TRIGGER trajectories_fixed BEFORE UPDATE OF seq, namespace, id, reward, recorded_at ON trajectories
+       BEGIN SELECT RAISE(ABORT, 'trajectories never change'); END""",
+    """CREATE TRIGGER trajectories_body_fixed BEFORE UPDATE OF body ON trajectories
+       WHEN NOT EXISTS (SELECT 1 FROM permits WHERE operation = 'compact')
+       BEGIN SELECT RAISE(ABORT, 'trajectories never change'); END""",
+    """CREATE TRIGGER trajectories_recall_fixed BEFORE UPDATE OF recall_id ON trajectories
+       WHEN NOT EXISTS (SELECT 1 FROM permits WHERE operation = 'erase')
+       BEGIN SELECT RAISE(ABORT, 'trajectories never change'); END""",
+    """CREATE TRIGGER trajectories_kept BEFORE DELETE ON trajectories
+       WHEN NOT EXISTS (SELECT 1 FROM permits WHERE operation = 'erase')
+       BEGIN SELECT RAISE(ABORT, 'trajectories are never lost'); END""",
+    """CREATE TRIGGER revisions_kept BEFORE DELETE ON revisions
+       WHEN NOT EXISTS (SELECT 1 FROM permits WHERE operation = 'erase')
+       BEGIN SELECT RAISE(ABORT, 'revisions are never lost'); END""",
+    """CREATE TRIGGER outcomes_fixed BEFORE UPDATE ON outcomes
+       WHEN NOT EXISTS (SELECT 1 FROM permits WHERE operation = 'erase')
+       BEGIN SELECT RAISE(ABORT, 'outcomes never change'); END""",
+    """CREATE TRIGGER outcomes_kept BEFORE DELETE ON outcomes
+       WHEN NOT EXISTS (SELECT 1 FROM permits WHERE operation = 'erase')
+       BEGIN SELECT RAISE(ABORT, 'outcomes are never lost'); END""",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_INITIAL, _ERASING)
 """Statements of migration 1, 2, ...; a file's `user_version` says how many it has seen."""

@@ -1,6 +1,6 @@
 """The embedded store: one SQLite file in WAL mode, several processes at once."""
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -8,14 +8,16 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from memp.errors import StoreCorrupt
+from memp.errors import StoreBusy, StoreCorrupt
 from memp.recall import Recall
 from memp.records import Outcome, Procedure, Receipt, Record, Revision, Trajectory
 from memp.stores import transfer
 from memp.stores.audit import count, problems
-from memp.stores.base import Head, Stats, Waiting, Write, text_key
+from memp.stores.base import Compacted, Erased, Head, Stats, Waiting, Write, text_key
+from memp.stores.compaction import compact_some
 from memp.stores.connection import MEMORY, Connection
 from memp.stores.entries import Entry, Loaded, LoggedRecall
+from memp.stores.erase import erase
 from memp.stores.statements import (
     PROCEDURE,
     append,
@@ -31,6 +33,7 @@ from memp.stores.statements import (
     read_trajectory,
     stamp,
 )
+from memp.stores.traces import found_in, said_elsewhere
 
 R = TypeVar("R", bound=Record)
 
@@ -304,6 +307,50 @@ class SqliteStore:
             loaded = loader.finish()
         self._writes += 1
         return loaded
+
+    # -- forgetting --------------------------------------------------------------------------------
+
+    def forget(
+        self, namespace: str, *, trajectories: Collection[str] = (), task: str | None = None, at: datetime
+    ) -> Erased:
+        """See `Store.forget`."""
+        with self._connection.transaction() as db:
+            erased, traces = erase(db, namespace, trajectories, task, at)
+        self._writes += 1
+        try:
+            self._connection.scrub()
+        except StoreBusy as error:
+            raise StoreBusy(f"{error}; it is erased, but freed pages of the file may still hold it") from error
+        with self._connection.transaction() as db:
+            searched, found = found_in(self.path, db, traces)
+            kept = said_elsewhere(db, {**found, **traces.names})
+            left = {said for form, said in found.items() if form not in kept}
+            if not left:
+                db.execute("UPDATE erasures SET cleaned = 1")
+        named = {**found, **traces.names}
+        elsewhere = {named[form] for form in kept} - left
+        return erased.model_copy(
+            update={"searched": searched, "left": tuple(sorted(left)), "elsewhere": tuple(sorted(elsewhere))}
+        )
+
+    def erasures(self) -> int:
+        """See `Store.erasures`."""
+        with self._connection.reading() as db:
+            (number,) = db.execute("SELECT coalesce(max(seq), 0) FROM erasures").fetchone()
+            return int(number)
+
+    def compact(self, namespace: str, *, before: datetime) -> Compacted:
+        """See `Store.compact`."""
+        parts = [Compacted(trajectories=0, before=0, after=0)]
+        last: int | None = 0
+        while last is not None:  # in parts: others may write between them
+            with self._connection.transaction() as db:
+                part, last = compact_some(db, namespace, before, last)
+            parts.append(part)
+        totals = {name: sum(getattr(part, name) for part in parts) for name in ("trajectories", "before", "after")}
+        if totals["trajectories"]:
+            self._connection.scrub()
+        return Compacted(**totals)
 
     def check(self) -> list[str]:
         """What is wrong with the file: SQLite's own check, counters that do not match the logged outcomes, ..."""

@@ -1,6 +1,7 @@
 """The statements of the embedded store that say more than their SQL, and what turns its rows into records."""
 
 import json
+import lzma
 import sqlite3
 import zlib
 from collections.abc import Iterable
@@ -13,6 +14,8 @@ from memp.recall import LeftOut, Recall, Recalled
 from memp.records import Outcome, Procedure, Receipt, Revision, Trajectory
 from memp.stores.base import Head, Write, text_key
 from memp.stores.entries import LoggedRecall
+
+_XZ = b"\xfd7zXZ"
 
 PROCEDURE = """
     SELECT p.id, p.namespace, p.created_at, r.body, r.served, r.succeeded, p.success
@@ -35,9 +38,19 @@ def read_procedure(row: tuple[Any, ...]) -> Procedure:
     )
 
 
+def unpack(body: bytes) -> bytes:
+    """The JSON in the stored bytes of a trajectory: zlib, or LZMA once it was compacted."""
+    if not body.startswith(_XZ):
+        return zlib.decompress(body)
+    try:
+        return lzma.decompress(body)
+    except (lzma.LZMAError, EOFError) as error:
+        raise zlib.error(str(error)) from error  # one kind of damage for readers
+
+
 def read_trajectory(body: bytes) -> Trajectory:
     """The trajectory in its stored bytes."""
-    return Trajectory.model_validate_json(zlib.decompress(body))
+    return Trajectory.model_validate_json(unpack(body))
 
 
 def read_recall(db: sqlite3.Connection, namespace: str, body: str) -> Recall:
@@ -143,7 +156,7 @@ def insert_trajectory(
             (namespace, trajectory.id, zlib.compress(body.encode(), 1), trajectory.reward, recall_id, recorded_at),
         )
         return True
-    if zlib.decompress(known[0]).decode() != body and read_trajectory(known[0]) != trajectory:
+    if unpack(known[0]).decode() != body and read_trajectory(known[0]) != trajectory:
         raise RecordError(f"trajectory {trajectory.id} was recorded before with other content; give it a new id")
     if known[1] != recall_id:
         raise RecordError(
