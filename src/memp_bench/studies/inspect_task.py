@@ -148,6 +148,7 @@ class _Caller:
     def __init__(self, home: Home, chat: ChatModel) -> None:
         self._home, self._chat = home, chat
         self._models: dict[str, Model] = {}
+        self._said: dict[int, tuple[Message, ChatMessage]] = {}
 
     async def make(self, call: _Call) -> None:
         """Make one call and hand its answer over."""
@@ -157,11 +158,17 @@ class _Caller:
             temperature=call.temperature, max_tokens=call.max_tokens, stop_seqs=list(call.stop) or None
         )
         try:
-            await model.generate([_message(m) for m in call.messages], config=config, cache=False)
+            # One object a message, however often it is sent: inspect keeps a transcript's messages by their ids.
+            await model.generate([self._once(message) for message in call.messages], config=config, cache=False)
         except Exception as error:  # noqa: BLE001 - it belongs to the episode, which knows what to make of it
             self._home.tell(_fail, call.answer, error)
         else:
             self._home.tell(_give, call.answer, call.reply)
+
+    def _once(self, message: Message) -> ChatMessage:
+        if id(message) not in self._said:
+            self._said[id(message)] = (message, _message(message))  # held, so that the id stays its own
+        return self._said[id(message)][1]
 
 
 def _give(answer: "asyncio.Future[Reply]", reply: Reply) -> None:
