@@ -11,7 +11,7 @@ from memp.recall import Recall
 from memp.retrieve import Hit, RetrievePolicy, retrieve_policy
 from memp.testing.chat import CharEmbedder, ScriptedChat
 
-POLICIES = ("random", "query", "avefact")
+POLICIES = ("random", "query", "avefact", "structure")
 TASKS = (
     "put a clean mug on the shelf",
     "put a hot egg in the fridge",
