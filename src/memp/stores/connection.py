@@ -87,6 +87,7 @@ class Connection:
             with self.reading() as db:
                 yield db
             return
+        self._must_be_open()
         with translated(self.path), closing(self._connect()) as db:
             db.execute("BEGIN")
             yield db
@@ -122,12 +123,15 @@ class Connection:
                 self._db = None
 
     def _mine(self) -> sqlite3.Connection:
-        if self._closed:
-            raise StoreError(f"{self.path} was closed; open the memory again")
+        self._must_be_open()
         if self._db is None:
             self._db = self._connect()
             self.generation += 1
         return self._db
+
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise StoreError(f"{self.path} was closed; open the memory again")
 
     def _synchronise(self, db: sqlite3.Connection, mode: str) -> None:
         if self._synchronous != mode:
