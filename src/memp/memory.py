@@ -184,6 +184,7 @@ class AsyncProceduralMemory(Learning):
         k = self.k if k is None else _at_least_one(k)
         agent = self.agent if agent is None else agent
         task, facts = self._redactor.request(task, facts)
+        self._index = self._index.renewed()
         await self._index.refresh()
         if self.retrieving.uses_facts and facts is None and len(self._index):
             facts = await self._distiller.facts(task)

@@ -233,6 +233,8 @@ class Revision(Record):
     """Only a person changes it: no policy revises, retires, merges, evicts or quarantines it."""
     tainted: tuple[Name, ...] = ()
     """Untrusted origins that its text may come from; empty once a person or evidence vouches for it."""
+    merged: tuple[tuple[Name, int], ...] = ()
+    """Procedures (id, revision) that it took up because they said the same: their outcomes count for it."""
 
 
 class Procedure(Record):

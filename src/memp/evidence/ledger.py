@@ -1,10 +1,14 @@
 """The outcomes of a namespace as tallies, read once and then caught up with."""
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, field
 
 from memp.records import Outcome
 from memp.stores.base import Store
+
+USE_DECAY = 0.5 ** (1 / 500)
+"""How often a procedure is used lately: a use 500 tasks ago counts half."""
 
 DECAY = 0.95
 """A procedure's older tasks count for less, by this factor for each later one: the world may change."""
@@ -23,6 +27,9 @@ class Tally:
     steps_squared: float = 0.0
     tokens: float = 0.0
     with_tokens: int = 0
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     def add(self, outcome: Outcome) -> None:
         """Count one task."""
@@ -45,6 +52,9 @@ class Sides:
     withheld: Tally = field(default_factory=Tally)
     families: Counter[str] = field(default_factory=Counter)
 
+    def __add__(self, other: "Sides") -> "Sides":
+        return Sides(self.served + other.served, self.withheld + other.withheld, self.families + other.families)
+
     def add(self, outcome: Outcome) -> None:
         """Count one task on its side."""
         (self.withheld if outcome.withheld else self.served).add(outcome)
@@ -60,6 +70,11 @@ class Agent:
     procedures: dict[tuple[str, int], Sides] = field(default_factory=lambda: defaultdict(Sides))
     """By id and the first revision that said the same."""
 
+    def of(self, keys: Iterable[tuple[str, int]]) -> Sides | None:
+        """What is known of all of these together; None when nothing is."""
+        known = [self.procedures[key] for key in keys if key in self.procedures]
+        return None if not known else known[0] if len(known) == 1 else sum(known[1:], start=known[0])
+
 
 class Ledger:
     """What is known of how tasks went, with what was served or withheld for them. A view of the store."""
@@ -67,15 +82,29 @@ class Ledger:
     def __init__(self, store: Store, namespace: str) -> None:
         self._store = store
         self._namespace = namespace
+        self._erasures = store.erasures()
+        self._start()
+
+    def _start(self) -> None:
         self._seen = 0
         self._first: Counter[tuple[str, bool]] = Counter()
         self._same: dict[tuple[str, int], int] = {}
+        self._merged: dict[tuple[str, int], set[tuple[str, int]]] = defaultdict(set)
+        self._uses: dict[str, tuple[float, int]] = {}
+        self.count = 0
+        """Tasks for which there was something to serve."""
         self.agents: dict[str, Agent] = defaultdict(Agent)
         self.tasks: dict[str, tuple[list[bool], list[bool]]] = defaultdict(lambda: ([], []))
         """By task: how it went with memory, and without."""
 
     def refresh(self) -> bool:
-        """Catch up with what this and other processes recorded. True when there was anything new."""
+        """Catch up with what this and other processes recorded. True when there was anything new.
+
+        When anything was erased for good since, all is read again: what it said must not count.
+        """
+        if (erasures := self._store.erasures()) != self._erasures:
+            self._erasures = erasures
+            self._start()
         new = self._store.outcomes_since(self._namespace, self._seen)
         for seq, outcome in new:
             self._seen = seq
@@ -87,6 +116,9 @@ class Ledger:
         if not named:  # there was nothing to serve: it says nothing about memory
             return
         self._first[named[0][0], bool(outcome.withheld)] += 1
+        self.count += 1
+        for id, _ in named:
+            self._uses[id] = (self.use(id) + 1, self.count)
         agent = self.agents[outcome.agent]
         agent.overall.add(outcome)
         agent.families[outcome.family].add(outcome)
@@ -107,5 +139,19 @@ class Ledger:
             first: dict[str, int] = {}
             for revision, _, _ in self._store.history(self._namespace, id):
                 said = revision.content.model_dump_json()
-                self._same[id, revision.number] = first.setdefault(said, revision.number)
+                self._same[id, revision.number] = same = first.setdefault(said, revision.number)
+                self._merged[id, same].update(revision.merged)
         return self._same.get((id, number), number)
+
+    def keys(self, id: str, number: int) -> list[tuple[str, int]]:
+        """Under what the evidence of a procedure at a revision stands: itself, and what it took up by merging."""
+        found = [(id, self.saying(id, number))]
+        for key in found:  # it grows: what was taken up may have taken up others
+            merged = sorted((other, self.saying(other, at)) for other, at in self._merged.get(key, ()))
+            found += [other for other in merged if other not in found]
+        return found
+
+    def use(self, id: str) -> float:
+        """For how many tasks the procedure was, or would have been, served; older ones count for less."""
+        uses, at = self._uses.get(id, (0.0, self.count))
+        return uses * USE_DECAY ** (self.count - at)

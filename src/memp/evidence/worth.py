@@ -80,15 +80,15 @@ class Worth:
 
     def posterior(self, id: str, number: int) -> tuple[Beta, Beta]:
         """Posteriors of the success rate of a procedure's tasks, with it and without memory."""
-        key = (id, self._ledger.saying(id, number))
-        sides = self._own.procedures.get(key, Sides())
-        others = [known.procedures[key] for known in self._others if key in known.procedures]
+        keys = self._ledger.keys(id, number)
+        sides = self._own.of(keys) or Sides()
+        others = [found for known in self._others if (found := known.of(keys)) is not None]
         family = sides.families or sum((o.families for o in others), start=Counter[str]())
         above = self._family(family.most_common(1)[0][0] if family else None)
         return self._rates(sides, others, *above, recent=True)
 
     def _sides(self, id: str, number: int) -> Sides:
-        return self._own.procedures.get((id, self._ledger.saying(id, number)), Sides())
+        return self._own.of(self._ledger.keys(id, number)) or Sides()
 
     def _family(self, name: str | None) -> tuple[Beta, Beta]:
         if name is None:

@@ -24,6 +24,7 @@ class Index:
         self._store = store
         self._namespace = namespace
         self._embedder = embedder
+        self._erasures = store.erasures()
         self._seen = 0
         self._version = -1
         self._row: dict[str, int] = {}
@@ -42,6 +43,12 @@ class Index:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def renewed(self) -> "Index":
+        """This index, or a new one when something was erased for good: whoever is ranking goes on with the old one."""
+        if self._store.erasures() == self._erasures:
+            return self
+        return Index(self._store, self._namespace, self._embedder)
 
     async def refresh(self) -> None:
         """Catch up with what this and other processes wrote."""
