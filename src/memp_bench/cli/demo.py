@@ -53,6 +53,8 @@ def demo(as_json: bool, **options: Any) -> None:
     click.echo(f"learning curve   {picture}")
     click.echo(f"one game, twice  {page}")
     click.echo(f"the memory       memp memory ls --memory {memory}")
+    click.echo(f"does it help?    memp evidence --memory {memory}")
+    click.echo(f"why that recall? memp why last --memory {memory}")
     click.echo(f"{time.monotonic() - started:.0f} s")
 
 

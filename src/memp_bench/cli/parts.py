@@ -82,7 +82,9 @@ def builder_model(config: RunConfig, agent: ChatModel, **remote: Any) -> ChatMod
     """
     if config.builder == "rules":
         return None
-    return agent if config.builder == config.model else _named(config.builder, config, remote)
+    if config.builder == config.model:
+        return agent
+    return _named(config.builder, config.model_copy(update={"base_url": config.builder_address}), remote)
 
 
 def _named(name: str, config: RunConfig, remote: dict[str, Any]) -> ChatModel:
@@ -132,6 +134,7 @@ def memory_of(
         floor=config.floor,
         max_tokens=config.max_tokens,
         discard=Discard() if config.discard else None,
+        holdout=config.holdout,
         seed=config.seed,
         success_at=success_at,
         meter=meter,

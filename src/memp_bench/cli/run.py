@@ -38,6 +38,13 @@ if TYPE_CHECKING:
 @click.option(
     "--discard", is_flag=True, help="After each update, retire what was served 3 times with under 50 % success."
 )
+@click.option(
+    "--holdout",
+    type=click.FloatRange(0, 1, max_open=True),
+    default=0.0,
+    show_default=True,
+    help="Share of recalls that are withheld, so that `memp evidence` can say what the memory is worth.",
+)
 @click.option("--k", type=click.IntRange(1), default=10, show_default=True, help="Procedures to recall.")
 @click.option("--floor", type=float, default=0.0, show_default=True, help="Least score to recall (the paper: 0.75).")
 @click.option(
@@ -51,6 +58,7 @@ if TYPE_CHECKING:
 @travel_options
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; default: runs/<what it is>.")
 @model_options
+@click.option("--builder-base-url", help="Another server for --builder; `provider` is its provider's own.")
 @json_option
 @reports_errors
 def run(benchmark: str, as_json: bool, **options: Any) -> None:

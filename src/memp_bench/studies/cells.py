@@ -24,16 +24,19 @@ class MemoryPlan(Record):
     retrieve: str
     """Decides whether facts are extracted; also what baselines write."""
     base_url: str | None = None
+    """Of the builder."""
     teacher: str | None = None
     """`played`: who plays the training tasks; with the benchmark's options and limit of turns."""
     options: Mapping[str, str] | None = None
     max_steps: int | None = None
     temperature: float | None = None
+    teacher_base_url: str | None = None
 
     @property
     def slug(self) -> str:
         """Name of its file."""
-        digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:10]
+        same = {"teacher_base_url"} if self.teacher is None or self.teacher_base_url == self.base_url else set()
+        digest = hashlib.sha256(self.model_dump_json(exclude=same).encode()).hexdigest()[:10]
         return _plain(f"{self.benchmark}-{self.learned.source}-{self.build}-{self.builder}-{digest}")
 
 
@@ -96,6 +99,7 @@ def config_of(plan: CellPlan, size: Size) -> RunConfig:
         run
         | {
             "builder": builder_of(plan.backbone),
+            "builder_base_url": plan.backbone.builder_base_url if _apart(plan.backbone) else None,
             "embedder": plan.backbone.embedder,
             "source": learned.slug if learned else None,
             "build": arm.build,
@@ -103,6 +107,7 @@ def config_of(plan: CellPlan, size: Size) -> RunConfig:
             "update": arm.update,
             "every": arm.every if parts.may_learn(place.benchmark, place.split) else None,
             "discard": arm.discard,
+            "holdout": arm.holdout,
             "k": arm.k,
             "floor": arm.floor if place.floor is None else place.floor,
             "max_tokens": arm.max_tokens or parts.default_recall(options),
@@ -126,8 +131,9 @@ def memory_of(plan: CellPlan, size: Size) -> MemoryPlan | None:
             "max_steps": place.max_steps,
             "temperature": size.temperature,
         }
-    asked = [builder_of(backbone), str(played.get("teacher", "sim:"))]
-    over_wire = any(name != "rules" and not name.startswith("sim:") for name in asked)
+    builder, teacher = builder_of(backbone), str(played.get("teacher", "sim:"))
+    if _over_wire(teacher):
+        played["teacher_base_url"] = backbone.address_of(teacher)
     own = arm.update not in STANDARD_UPDATES  # a baseline: what it learns is its own
     return MemoryPlan.parse(
         {
@@ -135,10 +141,10 @@ def memory_of(plan: CellPlan, size: Size) -> MemoryPlan | None:
             "generated": place.generated,
             "learned": learned,
             "build": arm.build,
-            "builder": builder_of(backbone),
+            "builder": builder,
             "update": arm.update if own else "vanilla",
             "retrieve": arm.retrieve if own else _facts(plan, size),
-            "base_url": backbone.base_url if over_wire else None,
+            "base_url": backbone.address_of(builder) if _over_wire(builder) else played.get("teacher_base_url"),
             **played,
         }
     )
@@ -149,6 +155,16 @@ def builder_of(backbone: Backbone) -> str:
     from memp_bench.cli import parts
 
     return parts.default_builder(backbone.builder, backbone.agent)
+
+
+def _over_wire(name: str) -> bool:
+    return name != "rules" and not name.startswith("sim:")
+
+
+def _apart(backbone: Backbone) -> bool:
+    """Whether procedures are written by another model than the agent, behind the wire."""
+    builder = builder_of(backbone)
+    return _over_wire(builder) and builder != backbone.agent
 
 
 def _facts(plan: CellPlan, size: Size) -> str:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from memp.errors import MempError
 from memp.records import Record
+from memp_bench.studies.spec import PROVIDER
 
 
 class RunConfig(Record):
@@ -23,6 +24,8 @@ class RunConfig(Record):
     base_url: str | None = None
     builder: str = "rules"
     """Who writes scripts, facts and corrections: `rules` or a model."""
+    builder_base_url: str | None = None
+    """Where a builder that is not the agent is asked: a server, or `provider` for its own one. None: at `base_url`."""
     embedder: str = "static"
     memory: bool = True
     """False is the arm without memory."""
@@ -47,11 +50,21 @@ class RunConfig(Record):
     generated: bool = False
     """travelplanner: in a generated country instead of the real tables."""
 
+    holdout: float = Field(0.0, ge=0, lt=1)
+    """Share of the recalls that are withheld to measure what memory is worth."""
+
+    @property
+    def builder_address(self) -> str | None:
+        """Where the builder is asked; None is its provider's own address."""
+        if self.builder == self.model or self.builder_base_url is None:
+            return self.base_url
+        return None if self.builder_base_url == PROVIDER else self.builder_base_url
+
     @property
     def digest(self) -> str:
         """Names the run; ids of its trajectories are made from it."""
         # What came later counts only where it is used: runs that began before keep their names.
-        unused = {name for name in ("wording", "generated") if not getattr(self, name)}
+        unused = {name for name in ("wording", "generated", "builder_base_url", "holdout") if not getattr(self, name)}
         return hashlib.sha256(self.model_dump_json(exclude=unused).encode()).hexdigest()[:16]
 
     def claim(self, folder: Path) -> None:

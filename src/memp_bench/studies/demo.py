@@ -19,6 +19,9 @@ NONE, OWN, EXPERT = "no memory", "own memory", "expert's memory"
 ARMS = (NONE, OWN, EXPERT)
 """Without; with a memory that starts empty; with one that starts from expert trajectories. Both go on learning."""
 
+HOLDOUT = 0.1
+"""Share of the recalls of its own memory that are withheld, so that `memp evidence` has something to say."""
+
 
 class Spread(Record):
     """A figure over seeds."""
@@ -69,6 +72,7 @@ def demo_config(model: str, games: int, every: int, seed: int, arm: str) -> RunC
         memory=arm != NONE,
         source="expert" if arm == EXPERT else None,
         every=every if arm != NONE else None,
+        holdout=HOLDOUT if arm == OWN else 0.0,
         k=5,
     )
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -114,7 +115,7 @@ class Episodes:
                     model,
                     instructions=self.benchmark.instructions,
                     example=self.benchmark.example,
-                    recall=self._recall,
+                    recall=partial(self._recall, model.name),
                     max_steps=self.config.max_steps,
                     temperature=self.config.temperature,
                     seed=self.config.seed,
@@ -128,8 +129,8 @@ class Episodes:
             )
         return episode
 
-    async def _recall(self, task: str) -> Recall | None:
-        return None if self.memory is None else await self.memory.retrieve(task)
+    async def _recall(self, agent: str, task: str) -> Recall | None:
+        return None if self.memory is None else await self.memory.retrieve(task, agent=agent)
 
 
 class LocalPlayer:

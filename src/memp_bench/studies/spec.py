@@ -1,7 +1,7 @@
 """A study as data: which tasks, which backbones, which policies, how often. A person can read, copy and change it."""
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,10 @@ from memp.records import Record
 
 Kind = Literal["runs", "recall"]
 """`runs` plays episodes; `recall` scores retrieval alone, without any agent."""
+
+
+PROVIDER: Final = "provider"
+"""In the place of an address: the provider's own."""
 
 
 class Place(Record):
@@ -46,6 +50,16 @@ class Backbone(Record):
     teacher: str | None = None
     """Who plays the training tasks where memory is learned from `played` ones; None: the agent."""
     base_url: str | None = None
+    """Of an OpenAI-compatible server; None: each is asked at its provider's own address."""
+    builder_base_url: str | None = None
+    """The same for builder and teacher, where they are others than the agent; None: at `base_url`; `provider`: at their
+    provider's own address."""
+
+    def address_of(self, model: str) -> str | None:
+        """Where that model is asked; None is its provider's own address."""
+        if model == self.agent or self.builder_base_url is None:
+            return self.base_url
+        return None if self.builder_base_url == PROVIDER else self.builder_base_url
 
 
 class Learned(Record):
@@ -71,6 +85,8 @@ class Arm(Record):
     every: int | None = Field(None, ge=1)
     """Update after so many tasks (t); None leaves the memory as it is."""
     discard: bool = False
+    holdout: float = Field(0.0, ge=0, lt=1)
+    """Share of the recalls that are withheld to measure what memory is worth."""
     k: int = Field(10, ge=1)
     floor: float = Field(0.0, allow_inf_nan=False)
     max_tokens: int | None = Field(None, ge=1)
