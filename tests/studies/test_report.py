@@ -9,7 +9,18 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
-from reportkit import HOSTILE, SHAPES, build_study, cell, empty, mixed_study, provenance, recall_study, results
+from reportkit import (
+    HOSTILE,
+    SHAPES,
+    build_study,
+    cell,
+    empty,
+    mixed_study,
+    provenance,
+    recall_study,
+    results,
+    update_study,
+)
 
 from memp_bench.studies.report import write_report
 from memp_bench.studies.results import RecallResults, Results
@@ -237,6 +248,14 @@ def test_an_unknown_cost_is_never_a_zero(tmp_path):
     free = provenance().model_copy(update={"spent": {"calls": 3.0}})
     page = write_report(tmp_path, build_study(), free)[0].read_text(encoding="utf-8")
     assert "<dt>Cost</dt><dd>unknown</dd>" in page
+
+
+def test_what_is_simulated_was_not_bought(tmp_path):
+    free = provenance().model_copy(update={"spent": {"calls": 3.0, "cost": 0.0}})
+    page = write_report(tmp_path, update_study(), free)[0].read_text(encoding="utf-8")
+    assert "<dt>Cost</dt><dd>none: simulated, nothing was bought</dd>" in page
+    page = write_report(tmp_path, build_study(), free)[0].read_text(encoding="utf-8")
+    assert "<dt>Cost</dt><dd>$0.00</dd>" in page
 
 
 def test_a_stopped_study_says_what_is_missing(reports):

@@ -133,3 +133,30 @@ def test_travelplanners_validation_is_never_learned_from(load):
     (cell,) = [plan for plan in cells(study, study.full) if plan.arm.label == "script"]
     config = config_of(cell, study.full)
     assert (config.every, config.max_tokens, config.options["mode"]) == (None, 3_000, "two-stage")
+
+
+def test_who_writes_memories_may_be_asked_elsewhere(load):
+    """Figure 5a: the strong model at its provider's, the weak one on a server of one's own."""
+    own = "http://localhost:1/v1"
+    strong = 'agent = "openai:weak"\nbuilder = "openai:strong"\nteacher = "openai:strong"'
+    played = ("games = 4\n\n[[smoke", "source = 'played'\ngames = 4\n\n[[smoke")
+    for said, address in (("provider", None), ("http://localhost:2/v1", "http://localhost:2/v1")):
+        addresses = f'\nbase_url = "{own}"\nbuilder_base_url = "{said}"'
+        study = load(('agent = "sim:novice"', strong + addresses), played)
+        without, plan = cells(study, study.full)[:2]
+        config, learned = config_of(plan, study.full), memory_of(plan, study.full)
+        assert (config.base_url, config.builder_address) == (own, address)
+        assert (learned.base_url, learned.teacher_base_url) == (address, address)
+        assert config_of(without, study.full).builder_base_url is None, "the same run, whoever writes memories"
+    plain = load(('agent = "sim:novice"', f'{strong}\nbase_url = "{own}"'), played)
+    config, learned = (made(cells(plain, plain.full)[1], plain.full) for made in (config_of, memory_of))
+    assert config.builder_address == learned.base_url == learned.teacher_base_url == own
+    assert "builder_base_url" not in config.model_dump(exclude_none=True)
+
+
+def test_an_agent_that_writes_its_own_memories_is_asked_where_it_plays(load):
+    addresses = 'agent = "openai:weak"\nbase_url = "http://localhost:1/v1"\nbuilder_base_url = "provider"'
+    study = load(('agent = "sim:novice"', addresses))
+    plan = cells(study, study.full)[1]
+    assert config_of(plan, study.full).builder_address == "http://localhost:1/v1"
+    assert memory_of(plan, study.full).base_url == "http://localhost:1/v1"

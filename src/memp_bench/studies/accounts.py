@@ -11,7 +11,9 @@ from typing import Final
 from memp.errors import BudgetExceeded
 from memp.models.metered import Budget
 from memp.records import Usage
+from memp_bench.studies.journal import only_one
 from memp_bench.studies.ledger import Ledger
+from memp_bench.studies.spec import Limits
 
 _LEDGER: Final = "usage.jsonl"
 _WALL: Final = "wall.json"
@@ -28,6 +30,22 @@ def spent(out: Path) -> dict[str, float]:
 def ledger(out: Path, budget: Budget | None = None) -> Ledger:
     """The meter of everything that is done in the folder."""
     return Ledger(out / _LEDGER, budget)
+
+
+@asynccontextmanager
+async def working(out: Path, limits: Limits, *, buys: bool) -> AsyncIterator[Ledger]:
+    """While a study's folder is worked in: one process at a time, and caps that hold over all there ever were.
+
+    `buys` tells whether any model is a real one: simulated ones have nothing that a cap in money could count.
+
+    Raises:
+        BudgetExceeded: a cap is reached.
+        MempError: another process is at it.
+    """
+    with only_one(out):
+        meter = ledger(out, Budget(calls=limits.calls, tokens=limits.tokens, cost=limits.cost if buys else None))
+        async with wall_time(out, limits.hours):
+            yield meter
 
 
 def _wall_so_far(file: Path) -> float:

@@ -135,7 +135,8 @@ def _names_in(size: Size) -> Iterator[tuple[str, Callable[[], object]]]:
     for n, backbone in enumerate(size.backbones):
         where = f"backbones[{n}] ({backbone.label})"
         for field in ("agent", "builder", "teacher"):
-            yield f"{where}.{field}", partial(_check_model, getattr(backbone, field), backbone.base_url)
+            name = getattr(backbone, field)
+            yield f"{where}.{field}", partial(_check_model, name, backbone.address_of(name or backbone.agent))
         yield f"{where}.embedder", partial(_check_embedder, backbone.embedder)
     for n, arm in enumerate(size.arms):
         for field in ("build", "retrieve", "update"):

@@ -14,7 +14,7 @@ from memp_bench.studies.bill import Basis, Estimate, Line, Part, Total
 from memp_bench.studies.cells import CellPlan, MemoryPlan, cells, config_of, distinct, memory_of
 from memp_bench.studies.config import RunConfig
 from memp_bench.studies.samples import Sample, Taken, like, samples
-from memp_bench.studies.spec import Size, Study
+from memp_bench.studies.spec import PROVIDER, Size, Study
 
 TASKS: Final = {
     "alfworld": {"train": 3553, "valid_seen": 140, "valid_unseen": 134, "dev": 140, "test": 134},
@@ -89,8 +89,9 @@ def _memory_line(plan: MemoryPlan, there: Sequence[Sample], seen: set[tuple[obje
             "split": plan.learned.split,
             "generated": plan.generated,
             "model": plan.teacher or "sim:novice",
-            "base_url": plan.base_url,
+            "base_url": plan.teacher_base_url,
             "builder": plan.builder,
+            "builder_base_url": plan.base_url or PROVIDER,
             "memory": False,
             "options": plan.options,
             "max_steps": plan.max_steps or 30,
@@ -100,7 +101,7 @@ def _memory_line(plan: MemoryPlan, there: Sequence[Sample], seen: set[tuple[obje
         }
     )
     parts, sd = [], None
-    playing = (plan.teacher, plan.base_url, plan.benchmark, repr(plan.options), plan.max_steps)
+    playing = (plan.teacher, plan.teacher_base_url, plan.benchmark, repr(plan.options), plan.max_steps)
     plays = plan.teacher is not None and playing not in seen
     seen.add(playing)
     if plays:
@@ -156,7 +157,7 @@ def _remembering(config: RunConfig, episodes: int) -> Iterator[Part]:
     if not config.memory:
         return
     if config.embedder != "static":
-        yield _part("embed", config.embedder, config, asking("embed", config).times(episodes), base_url=None)
+        yield _part("embed", config.embedder, config, asking("embed", config).times(episodes))
     if config.builder == "rules":
         return
     if config.retrieve == "avefact":
@@ -177,9 +178,8 @@ def _part(
     *,
     basis: Basis = "assumed",
     source: str = "",
-    base_url: str | None = "config",
 ) -> Part:
-    address = config.base_url if base_url == "config" else base_url
+    address = {"act": config.base_url, "embed": None}.get(purpose, config.builder_address)
     return Part(
         purpose=purpose,
         model=model,

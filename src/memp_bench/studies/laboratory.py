@@ -7,20 +7,20 @@ from typing import Any, NamedTuple
 
 from memp.errors import BudgetExceeded, EnvironmentFailed, MempError, MissingExtra
 from memp.models.base import ChatModel
-from memp.models.metered import Budget, Metered
+from memp.models.metered import Metered
 from memp_bench.agents.episode import Episode
 from memp_bench.agents.registry import is_simulated
 from memp_bench.envs.alfworld import ALIASES
 from memp_bench.envs.base import Benchmark, PlansWithModel, Task
 from memp_bench.envs.travelplanner.benchmark import TravelPlanner
 from memp_bench.studies import memories
-from memp_bench.studies.accounts import ledger, wall_time
+from memp_bench.studies.accounts import working
 from memp_bench.studies.cells import CellPlan, MemoryPlan, builder_of, cells, config_of, distinct, memory_of
 from memp_bench.studies.config import RunConfig
-from memp_bench.studies.journal import only_one
 from memp_bench.studies.ledger import Ledger
 from memp_bench.studies.manifest import digest
 from memp_bench.studies.outcome import Noted, Outcome, Watch, group_sizes, rates_of, updates_of
+from memp_bench.studies.results import RecallResults
 from memp_bench.studies.spec import Limits, Place, Size, Study
 from memp_bench.studies.stream import Interrupted, Stream
 
@@ -50,12 +50,18 @@ class Laboratory:
         self.out = settings.out
         self.limits = limits or size.limits
         self.plans = cells(study, size)
-        self.chosen = tuple(plan for plan in self.plans if settings.only.lower() in plan.label.lower())
-        if study.kind == "runs" and not self.chosen:
-            labels = "; ".join(plan.label for plan in self.plans[:5])
-            raise MempError(f"--only {settings.only!r} is in no cell's label; the first are: {labels}")
         self._houses: dict[tuple[object, ...], Benchmark] = {}
         self._tasks: dict[tuple[object, ...], Sequence[Task]] = {}
+        self.chosen = tuple(plan for plan in self.plans if settings.only.lower() in plan.label.lower())
+        if study.kind == "recall":
+            from memp_bench.studies.recall import scored
+
+            self._wanted = {place.label for place in scored(size, settings.only)}
+            return
+        self._wanted = {plan.place.label for plan in self.chosen}
+        if not self.chosen:
+            labels = "; ".join(plan.label for plan in self.plans[:5])
+            raise MempError(f"--only {settings.only!r} is in no cell's label; the first are: {labels}")
 
     # -- what there is to do -----------------------------------------------------------------------------
 
@@ -82,7 +88,8 @@ class Laboratory:
         """Whether any model or embedder of the chosen cells is a real one."""
         backbones = {plan.backbone for plan in self.chosen}
         asked = {name for b in backbones for name in (b.agent, builder_of(b), b.teacher) if name not in ("rules", None)}
-        return any(b.embedder != "static" for b in backbones) or not all(map(is_simulated, filter(None, asked)))
+        embedders = {*(b.embedder for b in backbones), *(self.size.embedders if self.study.kind == "recall" else ())}
+        return embedders != {"static"} or not all(map(is_simulated, filter(None, asked)))
 
     def house(self, place: Place) -> Benchmark:
         """The benchmark of a place, in its words. Places that differ in the split share it.
@@ -137,10 +144,12 @@ class Laboratory:
     def total(self) -> int:
         """Episodes to play (or scores to give) and training tasks to learn from, those that are done included."""
         if self.study.kind == "recall":
-            size, learning = self.size, {place.benchmark: place for place in self.size.places}
-            train = [(place, size.learned[name]) for name, place in learning.items()]
-            scores = len(size.places) * len(size.policies) * len(size.embedders) * len(size.wordings)
-            return scores + sum(len(self._listed(place, each.split, each.games, 0)) for place, each in train)
+            from memp_bench.studies.recall import plan_of, scored, steps
+
+            places = scored(self.size, self.settings.only)
+            train = [(place, plan_of(place, self.size).learned) for place in places]
+            learning = sum(len(self._listed(place, each.split, each.games, 0)) for place, each in train)
+            return learning + len(places) * steps(self.size)
         training = sum(len(self._train(learned, plan)) for learned, plan in self.memory_plans().values())
         return training + sum(len(self.tasks(plan)) for plan in distinct(self.chosen))
 
@@ -157,7 +166,6 @@ class Laboratory:
         """
         games: dict[str, dict[str, str]] = {}
         found: dict[str, str] = {}
-        wanted = {plan.place.label for plan in self.chosen or self.plans}
         for place in self.size.places:
             try:
                 if place.benchmark == "travelplanner" and not place.generated:
@@ -165,9 +173,10 @@ class Laboratory:
                     found["travelplanner"] = _folder_digest(house.folder) if isinstance(house, TravelPlanner) else ""
                 if place.benchmark == "alfworld":  # household and the generated country are made by the code
                     self._games(place, games)
-            except EnvironmentFailed:
-                if place.label in wanted or self.study.kind == "recall":
-                    raise
+            except EnvironmentFailed as error:
+                if place.label in self._wanted:
+                    rest = "" if len(self._wanted) == 1 else "; --only TEXT runs the places whose data are there"
+                    raise EnvironmentFailed(f"{place.label}: {error}{rest}") from None
         for name, files in games.items():
             parts = (part for id in sorted(files) for part in (id.encode(), Path(files[id]).read_bytes()))
             found[name] = digest(parts)
@@ -192,13 +201,31 @@ class Laboratory:
         Raises:
             Interrupted, BudgetExceeded: stopped early; everything so far is in the folder.
         """
-        with only_one(self.out):
-            limits = self.limits
-            cost = limits.cost if self.buys() else None  # simulated replies have no price to add up
-            meter = ledger(self.out, Budget(calls=limits.calls, tokens=limits.tokens, cost=cost))
-            async with wall_time(self.out, limits.hours):
-                for plan in distinct(self.chosen):
-                    await self._labelled(plan, meter, advance)
+        async with working(self.out, self.limits, buys=self.buys()) as meter:
+            for plan in distinct(self.chosen):
+                await self._labelled(plan, meter, advance)
+
+    async def recall(self, *, smoke: bool, advance: Callable[[str], None]) -> RecallResults:
+        """Score retrieval in the folder, for a study of kind `recall`; `advance` is called as by `run`.
+
+        Raises:
+            BudgetExceeded: stopped early; memories that are finished, and embeddings, are in the folder.
+        """
+        from memp_bench.studies.recall import score_recall
+
+        async with working(self.out, self.limits, buys=self.buys()) as meter:
+            return await score_recall(
+                self.study,
+                self.size,
+                smoke=smoke,
+                workers=self.settings.workers,
+                advance=advance,
+                folder=self.out / "memories",
+                data=self.settings.data,
+                cache=self.settings.cache,
+                only=self.settings.only,
+                meter=meter,
+            )
 
     async def _labelled(self, plan: CellPlan, meter: Ledger, advance: Callable[[str], None]) -> None:
         """Run a cell; what stops it names the cell."""

@@ -146,8 +146,8 @@ async def _learn(
     if isinstance(bench.house, TravelPlanner):
         gold, skipped = learnable(bench.house, tasks, facts=plan.builder == "rules")
         receipts = await remember(memory, gold)
-        for trajectory in gold:
-            bench.advance(trajectory.tags.get("family", ""))
+        for task in tasks:
+            bench.advance(task.family)
         return receipts, skipped
     if plan.learned.source == "gold":
         raise MempError(f"{plan.benchmark} has no annotators' plans to learn from; its source is expert or played")
@@ -168,6 +168,7 @@ async def _played(
     config = _config(plan).model_copy(
         update={
             "memory": False,
+            "base_url": plan.teacher_base_url,
             "options": plan.options,
             "max_steps": plan.max_steps or 30,
             "temperature": plan.temperature,

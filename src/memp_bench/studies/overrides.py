@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from memp_bench.studies.spec import Backbone, Size
 
+_WHO = ("agent", "builder", "teacher", "embedder", "base_url", "builder_base_url")
+
 
 def overridden(size: Size, overrides: Mapping[str, str]) -> Size:
     """`size` with other models. With `agent`, whoever the file says builds or teaches does so no more: the agent does,
@@ -12,11 +14,11 @@ def overridden(size: Size, overrides: Mapping[str, str]) -> Size:
     changes: dict[str, object] = {}
     if "runner" in overrides:
         changes["runner"] = overrides["runner"]
-    if overrides.keys() & {"agent", "builder", "teacher", "embedder", "base_url"}:
+    if overrides.keys() & set(_WHO):
         once: dict[tuple[str | None, ...], Backbone] = {}
         for backbone in size.backbones:
             made = _other(backbone, overrides)
-            once.setdefault((made.agent, made.builder, made.teacher, made.embedder, made.base_url), made)
+            once.setdefault(tuple(getattr(made, key) for key in _WHO), made)
         found = list(once.values())
         if "agent" in overrides and len(found) == 1:
             found = [found[0].model_copy(update={"label": overrides["agent"]})]
@@ -27,8 +29,7 @@ def overridden(size: Size, overrides: Mapping[str, str]) -> Size:
 
 
 def _other(backbone: Backbone, overrides: Mapping[str, str]) -> Backbone:
-    names = ("agent", "builder", "teacher", "embedder", "base_url")
-    given: dict[str, str | None] = {key: overrides[key] for key in names if key in overrides}
+    given: dict[str, str | None] = {key: overrides[key] for key in _WHO if key in overrides}
     if "agent" in overrides:
-        given = {"builder": None, "teacher": None, "base_url": None, **given}
+        given = {"builder": None, "teacher": None, "base_url": None, "builder_base_url": None, **given}
     return backbone.model_copy(update=given)

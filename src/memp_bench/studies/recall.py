@@ -20,7 +20,7 @@ from memp_bench.envs.wordings import household
 from memp_bench.studies.cells import MemoryPlan
 from memp_bench.studies.config import RunConfig
 from memp_bench.studies.lexical import policy_to_score
-from memp_bench.studies.memories import Bench, file_of, make
+from memp_bench.studies.memories import Bench, file_of, made, make
 from memp_bench.studies.relevance import Agreement, Subject, ndcg, precision, subject_of
 from memp_bench.studies.results import Interval, RecallResults, RecallScore
 from memp_bench.studies.spec import Learned, Place, Size, Study
@@ -44,26 +44,33 @@ async def score_recall(
     folder: Path | None = None,
     data: Path | None = None,
     cache: Path | None = None,
+    only: str = "",
+    meter: Meter | None = None,
 ) -> RecallResults:
     """Score every policy, embedder and wording of `size` on every place.
 
     Args:
         study, size, smoke: what to score.
         workers: games played at once while memories are made.
-        advance: called with a note after each task learned from, and after each score.
+        advance: called with a note for each task learned from, and after each score.
         folder: where memories are kept, to be used again by the next call; None makes them anew.
         data, cache: the benchmarks' own (see `memp_bench.benchmarks`).
+        only: places whose label holds this, in any case; a note names the others.
+        meter: counts what embedders behind a wire take.
 
     Raises:
         EnvironmentFailed: data is missing.
         UnknownName: there is no such policy or wording.
+        BudgetExceeded: a cap of `meter` is reached.
     """
-    notes: list[str] = []
-    embedders = dict(_embedders(size.embedders, notes))
+    meter = meter or Meter()
+    places = scored(size, only)
+    notes = [f"{place.label} was left out by --only {only!r}" for place in size.places if place not in places]
+    embedders = dict(_embedders(size.embedders, notes, meter))
     memories: dict[str, int] = {}
     scores: list[RecallScore] = []
     with TemporaryDirectory(prefix="memp-recall-") as temporary:
-        for place in size.places:
+        for place in places:
             house = benchmark(
                 place.benchmark,
                 data=None if place.generated or place.benchmark == "household" else data,
@@ -73,17 +80,17 @@ async def score_recall(
                 generated=place.generated,
             )
             try:
-                plan = _plan(place, size)
-                made = await make(
-                    plan,
-                    folder or Path(temporary),
-                    Bench(house=house, meter=Meter(), workers=workers, model=_no_model, advance=advance),
-                )
+                plan = plan_of(place, size)
+                if made(folder or Path(temporary), plan):
+                    for _ in house.tasks(plan.learned.split, games=plan.learned.games, seed=0):
+                        advance("learned")
+                bench = Bench(house=house, meter=meter, workers=workers, model=_no_model, advance=advance)
+                learned = await make(plan, folder or Path(temporary), bench)
                 exam = await _exam(house, place, plan)
             finally:
                 await house.close()
             file = file_of(folder or Path(temporary), plan)
-            memories[place.label] = made.build.procedures
+            memories[place.label] = learned.build.procedures
             for policy, name, embedder in _pairs(size.policies, embedders):
                 for wording in size.wordings:
                     scores.append(await _score(file, exam, wording, policy, name, embedder))
@@ -99,6 +106,24 @@ async def score_recall(
         scores=tuple(scores),
         notes=tuple(notes),
     )
+
+
+def scored(size: Size, only: str) -> list[Place]:
+    """The places whose label holds `only`.
+
+    Raises:
+        MempError: there is none.
+    """
+    found = [place for place in size.places if only.lower() in place.label.lower()]
+    if not found:
+        there = "; ".join(place.label for place in size.places)
+        raise MempError(f"--only {only!r} is in no place's label; there are: {there}")
+    return found
+
+
+def steps(size: Size) -> int:
+    """How many scores there are for a place."""
+    return len(list(_pairs(size.policies, dict(_embedders(size.embedders, [], Meter()))))) * len(size.wordings)
 
 
 class _Exam(NamedTuple):
@@ -195,7 +220,7 @@ def _interval(values: Sequence[float]) -> Interval:
     return Interval(value=fmean(values), low=low, high=high, n=len(values))
 
 
-def _plan(place: Place, size: Size) -> MemoryPlan:
+def plan_of(place: Place, size: Size) -> MemoryPlan:
     """The memory of a place: of its own `learned`, or of what the issue measured with."""
     gold = place.benchmark == "travelplanner"
     learned = size.learned.get(place.benchmark) or Learned(
@@ -212,16 +237,16 @@ def _plan(place: Place, size: Size) -> MemoryPlan:
     )
 
 
-def _embedders(names: Sequence[str], notes: list[str]) -> Iterator[tuple[str, Embedder]]:
+def _embedders(names: Sequence[str], notes: list[str], meter: Meter) -> Iterator[tuple[str, Embedder]]:
     """The embedders that can be asked; a note about each of the others."""
     for name in names:
         try:
-            made = named_embedder(name)
-            check(made)
+            found = named_embedder(name, meter=meter)
+            check(found)
         except (MissingKey, MissingExtra, UnknownName) as error:
             notes.append(f"The embedder {name} was left out: {error}")
         else:
-            yield name, made
+            yield name, found
 
 
 def _pairs(policies: Sequence[str], embedders: dict[str, Embedder]) -> Iterator[tuple[str, str, Embedder]]:

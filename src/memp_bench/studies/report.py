@@ -63,11 +63,12 @@ def _page(document: Document, provenance: Provenance) -> str | None:
     )
     environment.filters["clean"] = clean
     template = environment.get_template("study.html")
-    return template.render(document=document, provenance=provenance, spent=_spent(provenance), loud=LOUD, small=SMALL)
+    spent = _spent(provenance, simulated=document.simulated and len(document.parts) == 1)
+    return template.render(document=document, provenance=provenance, spent=spent, loud=LOUD, small=SMALL)
 
 
-def _spent(provenance: Provenance) -> list[tuple[str, str]]:
-    """What the whole run really used, in words."""
+def _spent(provenance: Provenance, *, simulated: bool) -> list[tuple[str, str]]:
+    """What the whole run really used, in words; `simulated` when no agent was a real one."""
     spent = dict(provenance.spent)
     words = []
     if seconds := spent.pop("wall_s", 0.0):
@@ -77,6 +78,8 @@ def _spent(provenance: Provenance) -> list[tuple[str, str]]:
             words.append((name, f"{spent.pop(key):,.0f}"))
     cost = spent.pop("cost", None)
     free = "none: no model was called" if provenance.spent.get("calls") == 0 else "unknown"
+    if simulated and cost == 0:
+        free, cost = "none: simulated, nothing was bought", None
     words.append(("Cost", free if cost is None else f"${cost:,.2f}"))
     return [*words, *((key.replace("_", " "), f"{value:,g}") for key, value in sorted(spent.items()))]
 

@@ -246,7 +246,7 @@ def making_sheet(cells: Sequence[Cell]) -> Sheet:
 
     def entries(cell: Cell) -> Iterable[Entry]:
         made = cell.build
-        return (NOTHING,) * 9 if made is None else _making(made)
+        return (NOTHING,) * 9 if made is None else _making(made, cell.simulated)
 
     columns = (
         "Trajectories",
@@ -263,11 +263,14 @@ def making_sheet(cells: Sequence[Cell]) -> Sheet:
     return sheet_of("Making the memory, over all seeds", makers, columns, entries)
 
 
-def _making(made: Build) -> Iterable[Entry]:
+def _making(made: Build, simulated: bool) -> Iterable[Entry]:
     for value in (made.trajectories, made.procedures, made.added, made.revised, made.retired, made.calls, made.tokens):
         yield count(value)
     yield count(made.tokens / made.procedures) if made.procedures else NOTHING
-    yield Entry("unknown" if made.cost is None else f"{made.cost:,.2f}")
+    if made.cost is None:
+        yield Entry("unknown")
+    else:  # a simulated agent may have a real builder: then there is a cost
+        yield Entry("none: simulated" if simulated and made.calls and not made.cost else f"{made.cost:,.2f}")
 
 
 def curve_sheet(

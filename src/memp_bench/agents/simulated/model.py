@@ -27,8 +27,8 @@ REFUSAL = "I am a simulated player: I only answer conversations that list the co
 class Simulated:
     """A simulated backbone: the same messages and seed always give the same reply.
 
-    `temperature`, `max_tokens` and `stop` have no effect. Usage counts a token per 4 characters; its cost is
-    None, because nothing was bought.
+    `temperature`, `max_tokens` and `stop` have no effect. Usage counts a token per 4 characters; it costs
+    0, because nothing is bought: caps in money hold for whatever real model works beside it.
     """
 
     def __init__(self, player: str, *, seed: int = 0, builder: Builder | None = None) -> None:
@@ -63,6 +63,7 @@ class Simulated:
             calls=1,
             input_tokens=sum(len(message.content) for message in messages) // 4,
             output_tokens=max(1, len(text) // 4),
+            cost=0.0,
         )
         return Reply(text=text, usage=usage, model=self.name)
 
