@@ -165,6 +165,12 @@ async def test_so_many_faults_that_the_turns_were_lost():
         "You are connected to the library's catalogue.",
         "Nothing happens.",
         "The hotel has a minimum stay of 3 nights.",
+        "The door is locked.",
+        "That colour is unavailable. Please try another one.",
+        "There is no connection between the two stations.",
+        "Wrong password. Check it and try again.",
+        "Shut down the engine and disconnect the cable.",
+        "The drawer 1 is closed.",
         "FAILED tests/test_api.py::test_total - assert 4 == 5",
     ],
 )
