@@ -28,7 +28,9 @@ identity_options = together(
 )
 
 run_options = together(
-    click.option("--only", default="", help="Only cells whose label (place / backbone / arm / seed) holds this text."),
+    click.option(
+        "--only", default="", help="Only cells whose label (place / backbone / arm / seed) holds this; recall: places."
+    ),
     click.option("--workers", type=click.IntRange(1), default=8, show_default=True, help="Episodes played at once."),
     click.option("--max-cost", type=click.FloatRange(0, min_open=True), help="Stop once so many US dollars are spent."),
     click.option("--max-total-tokens", type=click.IntRange(1), help="Stop once so many tokens are used."),

@@ -62,9 +62,13 @@ def collect(study: Study, size: Size, manifest: Manifest, out: Path) -> Results:
 
 def provenance(study: Study, size: Size, manifest: Manifest, out: Path) -> Provenance:
     """Where the results of the folder come from."""
+    plans = [memory_of(plan, size) for plan in cells(study, size)]
+    if study.kind == "recall":
+        from memp_bench.studies.recall import plan_of
+
+        plans = [plan_of(place, size) for place in size.places]
     digests = {}
-    for plan in cells(study, size):
-        learned = memory_of(plan, size)
+    for learned in plans:
         if learned and (made := memories.made(out / "memories", learned)):
             digests[learned.slug] = made.digest
     return Provenance(
