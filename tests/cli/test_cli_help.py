@@ -43,6 +43,14 @@ def test_the_help_of_memp_lists_all_commands_and_h_is_enough():
         assert all(f"\n  {name} " in shown.output for name in COMMANDS)
 
 
+def test_help_names_every_policy():
+    from memp.retrieve import NAMES
+
+    run, learn = (CliRunner().invoke(main, [name, "--help"]).output for name in ("run", "learn"))
+    assert all(name in run for name in (*NAMES, "vanilla", "adjustment", "expel", "awm", "script"))
+    assert all(name in learn for name in ("vanilla", "adjustment", "expel", "awm", "script"))
+
+
 @pytest.mark.parametrize("words", [["--help"], ["--version"]])
 def test_help_imports_nothing_heavy(words):
     code = (

@@ -6,6 +6,7 @@ they are made for one memory (`policies`) instead of being looked up by the libr
 
 from typing import NamedTuple
 
+from memp.build import NAMES as BUILD
 from memp.errors import UnknownName
 from memp.models.base import ChatModel
 from memp.retrieve import NAMES as RETRIEVE
@@ -16,7 +17,17 @@ from memp.update import UpdatePolicy
 from memp_bench.baselines.awm import ROOM, AwmRetrieve, AwmUpdate
 from memp_bench.baselines.expel import ExpelRetrieve, ExpelUpdate
 
-__all__ = ["NAMES", "AwmRetrieve", "AwmUpdate", "ExpelRetrieve", "ExpelUpdate", "Policies", "check", "policies"]
+__all__ = [
+    "NAMES",
+    "AwmRetrieve",
+    "AwmUpdate",
+    "ExpelRetrieve",
+    "ExpelUpdate",
+    "Policies",
+    "check",
+    "names",
+    "policies",
+]
 
 NAMES = ("expel", "awm")
 
@@ -33,15 +44,20 @@ class Policies(NamedTuple):
     update: str | UpdatePolicy
 
 
+def names(kind: str) -> tuple[str, ...]:
+    """All policies for `build`, `retrieve` or `update`: the library's, then those from here."""
+    return {"build": BUILD, "retrieve": (*RETRIEVE, *NAMES), "update": (*UPDATE, *NAMES)}[kind]
+
+
 def check(retrieve: str, update: str) -> None:
     """Whether there are policies of these names, in the library or here.
 
     Raises:
         UnknownName: there is none; says which are near.
     """
-    for kind, name, known in (("retrieve", retrieve, RETRIEVE), ("update", update, UPDATE)):
-        if name not in (*known, *NAMES):
-            raise UnknownName(f"{kind} policy", name, (*known, *NAMES))
+    for kind, name in (("retrieve", retrieve), ("update", update)):
+        if name not in names(kind):
+            raise UnknownName(f"{kind} policy", name, names(kind))
 
 
 def policies(

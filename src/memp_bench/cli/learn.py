@@ -10,7 +10,7 @@ import click
 
 from memp.cli.output import json_option, progress, reports_errors
 from memp.errors import MempError
-from memp_bench.cli.options import benchmark_argument, game_options, model_options
+from memp_bench.cli.options import PolicyOption, benchmark_argument, game_options, model_options
 
 
 @click.command()
@@ -50,8 +50,8 @@ from memp_bench.cli.options import benchmark_argument, game_options, model_optio
     "--all", "keep_all", is_flag=True, help="travelplanner: keep failed plans too, with what was wrong with them."
 )
 @game_options
-@click.option("--build", default="proceduralization", show_default=True, help="trajectory, script, proceduralization.")
-@click.option("--update", default="vanilla", show_default=True, help="vanilla, validation, adjustment.")
+@click.option("--build", cls=PolicyOption, default="proceduralization", show_default=True)
+@click.option("--update", cls=PolicyOption, default="vanilla", show_default=True)
 @click.option(
     "--facts/--no-facts", default=True, show_default=True, help="Also extract facts, which --retrieve avefact needs."
 )

@@ -20,6 +20,17 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
     return apply
 
 
+class PolicyOption(click.Option):
+    """`--build`, `--retrieve` or `--update`: its help names the policies there are, looked up when it is shown."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """See `click.Option`."""
+        from memp_bench import baselines
+
+        self.help = ", ".join(baselines.names(str(self.name))) + "."
+        return super().get_help_record(ctx)
+
+
 benchmark_argument = click.argument("benchmark", metavar="alfworld|household|travelplanner")
 
 game_options = together(
@@ -54,11 +65,9 @@ travel_options = together(
 )
 
 policy_options = together(
-    click.option(
-        "--build", default="proceduralization", show_default=True, help="trajectory, script, proceduralization."
-    ),
-    click.option("--retrieve", default="query", show_default=True, help="random, query, avefact."),
-    click.option("--update", default="adjustment", show_default=True, help="vanilla, validation, adjustment."),
+    click.option("--build", cls=PolicyOption, default="proceduralization", show_default=True),
+    click.option("--retrieve", cls=PolicyOption, default="query", show_default=True),
+    click.option("--update", cls=PolicyOption, default="adjustment", show_default=True),
 )
 
 model_options = together(
