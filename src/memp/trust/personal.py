@@ -63,7 +63,7 @@ def _phone(number: str) -> bool:
 
 def _luhn(digits: str) -> bool:
     """The check digit of card numbers."""
-    if len(set(digits)) < 3:
+    if len(set(digits)) < 2:
         return False
     doubled = [int(d) * 2 for d in digits[-2::-2]]
     return (sum(map(int, digits[-1::-2])) + sum(d - 9 if d > 9 else d for d in doubled)) % 10 == 0

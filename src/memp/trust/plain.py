@@ -17,7 +17,7 @@ _INVISIBLE_INSIDE = re.compile("[A-Za-z][\u200b-\u200d\u2060-\u2064\ufeff\u00ad]
 _ENCODED = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{24,4000}={0,2}(?![A-Za-z0-9+/_=])")
 _SPACED = re.compile(r"\b(?:[A-Za-z][ .\-_*]){6,}[A-Za-z]\b")
 _DIGITS = str.maketrans("013457@$", "oieastas")
-_LETTERED = re.compile(r"(?=[a-z@$]*[013457@$])[a-z@$013457]*[a-z][a-z@$013457]*", re.IGNORECASE)
+_LETTERED = re.compile(r"[A-Za-z013457@$]{2,}")
 _READ = 200_000
 """Characters of a text that are looked at, half of them at its end: what an agent read in one step is shorter."""
 
@@ -28,7 +28,7 @@ def readings(text: str) -> Iterator[str]:
         text = f"{text[: _READ // 2]}\n{text[-_READ // 2 :]}"
     yield (plain := fold(unicodedata.normalize("NFKC", html.unescape(text) if "&" in text else text)))
     if any(character in plain for character in "013457@$"):
-        yield _LETTERED.sub(lambda word: word[0].translate(_DIGITS), plain)
+        yield _LETTERED.sub(_lettered, plain)
     if _SPACED.search(plain):
         yield _SPACED.sub(lambda word: re.sub(r"[ .\-_*]", "", word[0]), re.sub(r"[ .\-_*]{2,}", " \0 ", plain))
     if "%" in plain and "%20" in plain:
@@ -59,6 +59,11 @@ def disguised(text: str) -> str:
     if len(_INVISIBLE_INSIDE.findall(text)) > 3:
         return "invisible characters inside words"
     return ""
+
+
+def _lettered(word: re.Match[str]) -> str:
+    """The word with letters for digits; numbers stay."""
+    return word[0].translate(_DIGITS) if any(letter.isalpha() for letter in word[0]) else word[0]
 
 
 def _decoded(text: str) -> Iterator[str]:

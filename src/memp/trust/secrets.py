@@ -32,7 +32,8 @@ _IN_ADDRESS = re.compile(r"\b[a-zA-Z][\w+.-]{1,30}://[^\s/:@\"'<>\[\]{}$]{0,100}
 _HOOK = re.compile(r"https://hooks\.slack\.com/(?:services|workflows)/([A-Za-z0-9/_-]{20,})")
 _ASSIGNED = re.compile(
     r"(?i)(?<![A-Za-z])(?P<what>pass(?:word|wd|phrase|code)|pwd|"
-    r"(?:secret|private|access|account|api|auth|encryption|signing)[_ -]?(?:access[_ -]?)?key|(?:client|app|api)[_ -]?secret|secret"
+    r"(?:secret|private|access|account|api|auth|encryption|signing)[_ -]?(?:access[_ -]?)?key"
+    r"|(?:client|app|api)[_ -]?secret|secret"
     r"|(?:access|auth|api|bearer|refresh|session|bot)[_ -]?token)[\"']?(?:\s{0,3}(?P<sign>=>|:=|=|:)\s{0,3}| is )"
     r"(?:\"(?P<double>[^\"\s]{4,200})\"|'(?P<single>[^'\s]{4,200})'"
     r"|(?P<bare>[^\s\"',;<>(){}\[\]$%*`|&]{6,200})(?![\w(\[{.]))"
