@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import repeat
 
-from memp.curation import WAITING, Curation
+from memp.curation import WAITING
 from memp.errors import BadRequest, BudgetExceeded, Conflict, ModelError, UnusableReply
 from memp.evidence import Quarantine, Worth
+from memp.forgetting import Capacity, Forgetting
 from memp.models.metered import Meter
 from memp.records import Procedure, Receipt, Revision, Skipped, Status, Trajectory, Usage
 from memp.render import render_content, render_reference
@@ -19,7 +20,7 @@ from memp.workshop import StoredDrafts, Workshop
 CONFLICTS_RETRIED = 5
 
 
-class Learning(Curation):
+class Learning(Forgetting):
     """Takes what was recorded, one transaction a trajectory, and says what it did in receipts."""
 
     def __init__(
@@ -36,6 +37,7 @@ class Learning(Curation):
         discarding: Discard | None,
         success_at: float,
         quarantine: Quarantine | None,
+        capacity: Capacity | None,
         agent: str,
         approve: bool,
         judge: Judge,
@@ -46,6 +48,7 @@ class Learning(Curation):
         self.meter = meter
         self.approving = approve
         self.quarantining = quarantine
+        self.capacity = capacity
         self.agent = agent
         self._workshop, self._drafts, self._count_tokens = workshop, drafts, count_tokens
         self._judge = judge
@@ -104,6 +107,8 @@ class Learning(Curation):
         if self.quarantining is not None:
             self._quarantine(self.quarantining, waiting, done)
             self._vouch(waiting, done)
+        if self.capacity is not None:
+            self._keep_to(self.capacity, done)
         self._left = done.left
         if not done.left:  # otherwise the next update finds the replies that were paid for
             self._drafts.clear()
@@ -255,6 +260,15 @@ class Learning(Curation):
                 done.retired.append(procedure.id)
             except Conflict:  # its counters are history now
                 done.skipped.append(Skipped(subject=procedure.id, reason="revised meanwhile: not discarded"))
+
+    def _keep_to(self, capacity: Capacity, done: "_Done") -> None:
+        """Make room: what went, and what became one with something else."""
+        room = self.make_room(capacity)
+        merged = self.store.find(self.namespace, list(room.merged.into))
+        done.revised += [(procedure.id, procedure.revision.number) for procedure in merged]
+        done.retired += [id for others in room.merged.into.values() for id in others]
+        done.retired += room.retired
+        done.skipped += room.skipped
 
     def _quarantine(self, bounds: Quarantine, waiting: Sequence[Waiting], done: "_Done") -> None:
         """Take out of service what the tasks since the last update show to do harm."""

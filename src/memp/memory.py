@@ -18,6 +18,7 @@ from memp.build.distil import Distiller, ModelDistiller
 from memp.build.rules import RuleDistiller
 from memp.errors import RecordError, UnknownName
 from memp.evidence import Holdout, Quarantine, Worth
+from memp.forgetting import Capacity
 from memp.learning import Learning
 from memp.models.base import ChatModel, Embedder
 from memp.models.metered import Meter, Metered
@@ -70,6 +71,7 @@ class AsyncProceduralMemory(Learning):
         references: how many procedures that may come from other origins a recall serves at most, as data.
         redact: take secrets and personal data out of what is stored; a `Redactor` says how, False keeps them.
         discard: after each update, retire those of the procedures served since that do not help; None never does.
+        capacity: the most that may be served in all; what is worth least retires after an update. None: no bound.
         success_at: reward from which a trajectory counts as a success.
         meter: counts usage; give one with a `Budget` to cap it.
         clock, ids: for runs that repeat exactly.
@@ -97,6 +99,7 @@ class AsyncProceduralMemory(Learning):
         references: int = 2,
         redact: bool | Redactor = True,
         discard: Discard | None = None,
+        capacity: Capacity | None = None,
         success_at: float = 0.5,
         seed: int = 0,
         meter: Meter | None = None,
@@ -131,6 +134,7 @@ class AsyncProceduralMemory(Learning):
             meter=meter,
             discarding=discard,
             quarantine=quarantine or (Quarantine() if holdout else None),
+            capacity=capacity,
             agent=agent,
             approve=approve,
             judge=Judge(store, namespace, Trusted(trusted)),
@@ -230,11 +234,11 @@ class AsyncProceduralMemory(Learning):
             return ""
         worth = self._worth(agent)
         first = ranked[0].procedure.id
-        served, withheld = self._ledger.under(first)
+        margins = self._ledger.all, self._ledger.under(first)
         harm = self.quarantining.abstains(worth.overall()) if self.quarantining else None
         if harm is not None:
-            return "" if self._holdout.probes(task, first, served + withheld) else harm
-        draws = self._holdout.withholds(task, first, served, withheld)
+            return "" if self._holdout.probes(task, first, sum(margins[1])) else harm
+        draws = self._holdout.withholds(task, first, *margins)
         return f"withheld: one of the {self._holdout.share:.0%} that measure" if draws else ""
 
     def _fit(

@@ -6,8 +6,8 @@ from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from memp.curation import Curation
 from memp.errors import StoreError
+from memp.forgetting import Forgetting
 from memp.memory import AsyncProceduralMemory
 from memp.models.metered import Meter
 from memp.records import Receipt, Trajectory
@@ -36,7 +36,7 @@ def _same_arguments(
     return wraps(init)
 
 
-class ProceduralMemory(Curation):
+class ProceduralMemory(Forgetting):
     """Procedural memory for agents. Takes the arguments of `AsyncProceduralMemory`.
 
     It may be shared by threads, and used inside a running event loop (a notebook), where it blocks.

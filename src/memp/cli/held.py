@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from memp.curation import Curation
+    from memp.forgetting import Forgetting
     from memp.records import Revision
 
 memory_option = click.option(
@@ -24,15 +24,15 @@ namespace_option = click.option(
 )
 
 
-def opened(path: Path, namespace: str) -> "Curation":
+def opened(path: Path, namespace: str) -> "Forgetting":
     """The memory at `path`; never creates one."""
-    from memp.curation import Curation
+    from memp.forgetting import Forgetting
     from memp.records import new_id, now
     from memp.stores.sqlite import SqliteStore
 
     store = SqliteStore(path, create=False)
     click.get_current_context().call_on_close(store.close)
-    return Curation(store, namespace, now, new_id)
+    return Forgetting(store, namespace, now, new_id)
 
 
 def changed(revision: "Revision", as_json: bool) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memp.cli.curate import COMMANDS
+from memp.cli import curate, forget
 from memp.cli.held import author, memory_option, namespace_option, opened, when
 from memp.cli.output import json_option, reports_errors, table
 
@@ -20,10 +20,13 @@ STATES = ("active", "probation", "pending", "proposed", "quarantined", "retired"
 
 @click.group()
 def memory() -> None:
-    """Look at a memory, and change it with a reason. Nothing here is ever lost: every change is a revision."""
+    """Look at a memory, and change it with a reason.
+
+    Nothing is ever lost, for every change is a revision; only `forget --hard` erases, for good.
+    """
 
 
-for _command in COMMANDS:
+for _command in (*curate.COMMANDS, *forget.COMMANDS):
     memory.add_command(_command)
 
 

@@ -74,6 +74,17 @@ class Worth:
             tokens=tokens,
         )
 
+    @property
+    def overall_withheld(self) -> int:
+        """Tasks of the agent from which memory was withheld: without any, nothing is known of lift."""
+        return self._own.overall.withheld.count
+
+    def family_rate(self, id: str, number: int) -> float:
+        """The success rate, with memory, of the family that a procedure's tasks are of."""
+        families = self._sides(id, number).families
+        served, _ = self._family(families.most_common(1)[0][0] if families else None)
+        return served[0] / sum(served)
+
     def served(self, id: str, number: int) -> int:
         """For how many tasks of the agent a procedure was served, saying what it says at that revision."""
         return self._sides(id, number).served.count

@@ -36,10 +36,40 @@ def erase(
         "drafts": db.execute("DELETE FROM drafts WHERE namespace = ?", (namespace,)).rowcount,
     }
     work.recount()
-    db.execute("INSERT INTO erasures (at) VALUES (?)", (stamp(at),))
+    if counts["trajectories"] or counts["revisions"] or counts["recalls"]:
+        db.execute("INSERT INTO erasures (at) VALUES (?)", (stamp(at),))
     db.execute("DELETE FROM permits WHERE operation = 'erase'")
     erased = Erased(procedures=len(work.gone), returned=tuple(work.returned), **counts)
     return erased, work.traces
+
+
+def still_there(
+    db: sqlite3.Connection, namespace: str, recall: LoggedRecall, outcome: Outcome
+) -> tuple[LoggedRecall, Outcome]:
+    """A recall and its outcome without what was erased while the task was played."""
+    if not db.execute("SELECT 1 FROM erasures WHERE at >= ? LIMIT 1", (stamp(recall.at),)).fetchone():
+        return recall, outcome
+
+    def there(id: str, number: int) -> bool:
+        found = db.execute(
+            "SELECT body FROM revisions WHERE namespace = ? AND procedure_id = ? AND number = ?",
+            (namespace, id, number),
+        ).fetchone()  # a later one may have taken the number of one that was erased
+        return found is not None and Revision.model_validate_json(found[0]).at <= recall.at
+
+    def known(id: str) -> bool:
+        return bool(db.execute("SELECT 1 FROM procedures WHERE namespace = ? AND id = ?", (namespace, id)).fetchone())
+
+    served = {
+        "ranked": tuple(item for item in recall.ranked if there(item[0], item[1])),
+        "withheld": tuple(item for item in recall.withheld if there(item[0], item[1])),
+        "left_out": tuple(item for item in recall.left_out if known(item[0])),
+    }
+    credited = {
+        "credited": tuple(item for item in outcome.credited if there(*item)),
+        "withheld": tuple(item for item in outcome.withheld if there(*item)),
+    }
+    return recall.model_copy(update=served), outcome.model_copy(update=credited)
 
 
 class _Erasing:

@@ -17,7 +17,7 @@ from memp.stores.base import Compacted, Erased, Head, Stats, Waiting, Write, tex
 from memp.stores.compaction import compact_some
 from memp.stores.connection import MEMORY, Connection
 from memp.stores.entries import Entry, Loaded, LoggedRecall
-from memp.stores.erase import erase
+from memp.stores.erase import erase, still_there
 from memp.stores.statements import (
     PROCEDURE,
     append,
@@ -59,7 +59,8 @@ class SqliteStore:
             if not insert_trajectory(db, namespace, trajectory, recall.id if recall else None, stamp(at)):
                 return False
             if recall is not None and outcome is not None:
-                insert_recall(db, namespace, LoggedRecall.of(recall))
+                logged, outcome = still_there(db, namespace, LoggedRecall.of(recall), outcome)
+                insert_recall(db, namespace, logged)
                 credit(db, namespace, outcome)
         return True
 

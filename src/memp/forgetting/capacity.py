@@ -1,0 +1,96 @@
+"""How much a memory may hold, and what goes first when it holds more."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from memp.evidence import Ledger, Worth
+from memp.records import Procedure, Record
+
+_UNUSED = 0.1
+"""A procedure that was never served counts as used so often: what is not known is not worth nothing."""
+
+
+class Capacity(Record):
+    """The most that the served procedures of a namespace may be together; None: no bound.
+
+    What retired or was quarantined does not count: it is kept with its history, and can come back.
+    """
+
+    count: int | None = Field(None, ge=1)
+    """Procedures."""
+    bytes: int | None = Field(None, ge=1)
+    """Of what they say now, as JSON."""
+    tokens: int | None = Field(None, ge=1)
+    """Of what they say now, in a prompt."""
+    grace: float = Field(0.1, ge=0, le=1)
+    """The newest share of them is spared as long as something else can go: nothing is known of them yet."""
+    merge: bool = True
+    """Near-duplicates become one before anything else goes."""
+
+    def excess(self, held: Sequence[Procedure]) -> str:
+        """What is too much of the procedures, with the figures; empty when all may stay."""
+        for name, most in (("count", self.count), ("bytes", self.bytes), ("tokens", self.tokens)):
+            if most is not None and (now := sum(_size(name, procedure) for procedure in held)) > most:
+                return f"{now} {'procedures' if name == 'count' else name} are more than {most}"
+        return ""
+
+
+def _size(kind: str, procedure: Procedure) -> int:
+    if kind == "count":
+        return 1
+    return procedure.revision.tokens if kind == "tokens" else len(procedure.content.model_dump_json().encode())
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What keeping a procedure is worth: how much better tasks go with it, times how often it is used lately."""
+
+    procedure: Procedure
+    gain: float
+    use: float
+    measured: bool
+    """The gain is a lift over tasks without memory; otherwise the success rate beside that of its family (1: as it)."""
+
+    @property
+    def value(self) -> float:
+        """The figure by which procedures are ranked."""
+        return self.gain * max(self.use, _UNUSED)
+
+    def __str__(self) -> str:
+        gain = f"lift {100 * self.gain:+.0f} points" if self.measured else f"{self.gain:.2f} of its family's success"
+        return f"expected value {self.value:.3f}: {gain}, used {self.use:.1f} times lately"
+
+
+def expected(procedure: Procedure, ledger: Ledger, worth: Worth) -> Expected:
+    """The expected value of a procedure, from the evidence."""
+    number = procedure.revision.number
+    served, control = worth.posterior(procedure.id, number)
+    rate = served[0] / sum(served)
+    measured = worth.overall_withheld > 0
+    without = control[0] / sum(control)
+    gain = rate - without if measured else rate / max(worth.family_rate(procedure.id, number), 1e-6)
+    use = sum(ledger.use(id) for id, _ in ledger.keys(procedure.id, number))
+    return Expected(procedure, gain, use, measured)
+
+
+def victims(held: Sequence[Procedure], capacity: Capacity, ledger: Ledger, worth: Worth) -> list[tuple[Procedure, str]]:
+    """Whom to retire so that the rest fits, least expected value first, each with the reason.
+
+    `held` in order of creation. Pinned procedures stay, whatever they are worth; so do, as long as others can go, the
+    newest. Equal values: the older one goes, for newer ones were learned from what the world is like now.
+    """
+    kept = list(held)
+    if not capacity.excess(kept):
+        return []
+    spared = {procedure.id for procedure in held[len(held) - int(capacity.grace * len(held)) :]}
+    ranked = [expected(procedure, ledger, worth) for procedure in held if not procedure.revision.pinned]
+    ranked.sort(key=lambda item: (item.procedure.id in spared, item.value))  # stable: in order of creation
+    going: list[tuple[Procedure, str]] = []
+    for item in ranked:
+        if not (why := capacity.excess(kept)):
+            break
+        kept = [procedure for procedure in kept if procedure.id != item.procedure.id]
+        going.append((item.procedure, f"{why}; {item}"))
+    return going
