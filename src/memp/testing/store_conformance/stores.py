@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from memp.stores.sqlite import MEMORY, SqliteStore
+from memp.testing.store import MemoryStore
 from memp.testing.store_conformance.harness import Harness
 
 
@@ -30,3 +31,10 @@ def sqlite_memory() -> Iterator[Harness]:
         yield Harness(store)
     finally:
         store.close()
+
+
+@contextmanager
+def memory() -> Iterator[Harness]:
+    """The in-memory double: several clients, one process."""
+    store = MemoryStore()
+    yield Harness(store, store.client, lacks=("stemming",))
