@@ -10,13 +10,14 @@ from memp.evidence import Holdout, Ledger
 
 
 def stream(holdout, *, tasks=400, strata=5, seed=0):
-    """(served, withheld) per stratum after a stream of tasks with random strata."""
-    source, counts = random.Random(seed), {}
+    """(served, withheld) in all and per stratum after a stream of tasks with random strata."""
+    source, counts = random.Random(seed), {"all": (0, 0)}
     for number in range(tasks):
         stratum = f"p{source.randrange(strata)}"
-        served, withheld = counts.get(stratum, (0, 0))
-        drawn = holdout.withholds(f"task {number}", stratum, served, withheld)
-        counts[stratum] = (served + (not drawn), withheld + drawn)
+        margins = counts["all"], counts.get(stratum, (0, 0))
+        drawn = holdout.withholds(f"task {number}", stratum, *margins)
+        for name, (served, withheld) in zip(("all", stratum), margins, strict=True):
+            counts[name] = (served + (not drawn), withheld + drawn)
     return counts
 
 
@@ -25,6 +26,13 @@ def test_each_stratum_gets_its_share(share):
     for seed in range(10):
         for served, withheld in stream(Holdout(share, seed), seed=seed).values():
             assert abs(withheld - share * (served + withheld)) <= 4
+
+
+def test_few_tasks_of_many_kinds_get_their_share_too():
+    for seed in range(20):
+        served, withheld = stream(Holdout(0.1, seed), tasks=40, strata=30, seed=seed)["all"]
+        assert 1 <= withheld <= 8
+        assert served + withheld == 40
 
 
 def test_nothing_is_withheld_by_default():
@@ -40,8 +48,8 @@ def test_a_share_that_is_none_is_refused(share):
 def test_the_order_of_a_group_does_not_matter():
     tasks = [f"task {number}" for number in range(50)]
     holdout = Holdout(0.3, 1)
-    drawn = {task: holdout.withholds(task, "p", 7, 2) for task in tasks}
-    assert drawn == {task: Holdout(0.3, 1).withholds(task, "p", 7, 2) for task in reversed(tasks)}
+    drawn = {task: holdout.withholds(task, "p", (7, 2)) for task in tasks}
+    assert drawn == {task: Holdout(0.3, 1).withholds(task, "p", (7, 2)) for task in reversed(tasks)}
 
 
 def test_a_withheld_recall_says_so_and_credits_nobody(tmp_path):

@@ -4,11 +4,11 @@ import random
 
 
 class Holdout:
-    """Withholds a share of recalls, balanced over what would have been served first.
+    """Withholds a share of recalls, balanced in all and over what would have been served first.
 
-    An adaptive biased coin (Wei's urn design): where a stratum has had too few recalls withheld the chance grows,
-    where it has had too many it shrinks. It depends on the seed, the task and what was recorded before, and not on
-    the order in which the tasks of a group ask.
+    An adaptive biased coin over both margins (minimisation, Pocock and Simon 1975): where too few recalls were withheld
+    the chance grows, where too many it shrinks. It depends on the seed, the task and what was recorded before, and not
+    on the order in which the tasks of a group ask.
     """
 
     def __init__(self, share: float, seed: int = 0) -> None:
@@ -17,16 +17,16 @@ class Holdout:
         self.share = share
         self._seed = seed
 
-    def chance(self, served: int, withheld: int) -> float:
-        """The chance that the next recall of a stratum is withheld, after so many of it."""
-        ahead = self.share * (served + withheld) - withheld
+    def chance(self, *margins: tuple[int, int]) -> float:
+        """The chance that the next recall is withheld, after so many (served, withheld) of each margin."""
+        ahead = sum(self.share * (served + withheld) - withheld for served, withheld in margins)
         return min(1.0, max(0.0, self.share * (1 + ahead)))
 
-    def withholds(self, task: str, first: str, served: int, withheld: int) -> bool:
+    def withholds(self, task: str, first: str, *margins: tuple[int, int]) -> bool:
         """Whether to withhold the recall of `task` that would serve procedure `first` first."""
         if not self.share:
             return False
-        return self._draw(task, first, served + withheld) < self.chance(served, withheld)
+        return self._draw(task, first, sum(map(sum, margins))) < self.chance(*margins)
 
     def probes(self, task: str, first: str, count: int) -> bool:
         """Whether to serve, although the memory abstains, after `count` recalls of the stratum: the same share of

@@ -87,6 +87,7 @@ class Ledger:
 
     def _start(self) -> None:
         self._seen = 0
+        self._sides: Counter[bool] = Counter()
         self._first: Counter[tuple[str, bool]] = Counter()
         self._same: dict[tuple[str, int], int] = {}
         self._merged: dict[tuple[str, int], set[tuple[str, int]]] = defaultdict(set)
@@ -115,6 +116,7 @@ class Ledger:
         named = outcome.withheld or outcome.credited
         if not named:  # there was nothing to serve: it says nothing about memory
             return
+        self._sides[bool(outcome.withheld)] += 1
         self._first[named[0][0], bool(outcome.withheld)] += 1
         self.count += 1
         for id, _ in named:
@@ -126,6 +128,11 @@ class Ledger:
             agent.procedures[id, self.saying(id, number)].add(outcome)
         if outcome.task_key:
             self.tasks[outcome.task_key][bool(outcome.withheld)].append(outcome.success)
+
+    @property
+    def all(self) -> tuple[int, int]:
+        """How many tasks had, or would have had, anything served: (served, withheld)."""
+        return self._sides[False], self._sides[True]
 
     def under(self, procedure_id: str) -> tuple[int, int]:
         """How many tasks had, or would have had, this procedure first: (served, withheld)."""
