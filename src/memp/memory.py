@@ -201,7 +201,8 @@ class AsyncProceduralMemory(Learning):
             hits = await self.retrieving.rank(
                 query, self._index, self._index.hidden(status=status, only_success=only_success)
             )
-            ranked, left_out, crowded = self._fit(task, hits, k, floor, budget)
+            more = max(0, len(hits) - query.k)  # a policy may add to what it is asked for: a document of its own
+            ranked, left_out, crowded = self._fit(task, hits, k + more, floor, budget)
             crowded = crowded and len(ranked) < k and len(hits) == query.k
             query = query.model_copy(update={"k": query.k * 8})
         withheld: tuple[Recalled, ...] = ()
