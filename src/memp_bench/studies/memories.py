@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from memp.errors import MempError, RecordError
 from memp.memory import AsyncProceduralMemory
@@ -17,6 +17,9 @@ from memp_bench.studies.config import RunConfig
 from memp_bench.studies.outcome import Noted, Watch, written
 from memp_bench.studies.results import Build
 from memp_bench.studies.stream import Stream
+
+LEARNS_FROM_FAILURES: Final = ("expel",)
+"""Update policies that are given all that a teacher played, failures beside successes."""
 
 
 class Made(Record):
@@ -137,6 +140,8 @@ async def _learn(
     from memp_bench.envs.travelplanner.memories import learnable
     from memp_bench.studies.learn import learn, remember
 
+    if played is not None and plan.update in LEARNS_FROM_FAILURES:
+        return await remember(memory, played), []
     if played is not None:
         least = plan.learned.above
         good = [t for t in played if (memory.succeeded(t) if least is None else t.reward > least)]

@@ -70,7 +70,7 @@ class Learned(Record):
     split: str = "train"
     games: int | None = Field(None, ge=1)
     above: float | None = Field(None, ge=0, le=1)
-    """Keep trajectories with more reward than this; None keeps the successful ones."""
+    """Keep trajectories with more reward than this; None keeps the successful ones. ExpeL gets the failures as well."""
 
 
 class Arm(Record):
