@@ -229,6 +229,7 @@ class Curation:
         pinned: bool | None = None,
         stands: int | None = None,
         tainted: tuple[str, ...] | None = None,
+        evidence: tuple[str, ...] | None = None,
     ) -> Revision:
         """A revision that says what `like` says. Pin and taint stay as they are unless said otherwise."""
         current = procedure.revision
@@ -239,7 +240,7 @@ class Curation:
             content=like.content,
             status=status,
             reason=reason,
-            evidence=like.evidence,
+            evidence=like.evidence if evidence is None else evidence,
             author=Author(policy=policy),
             at=self._clock(),
             tokens=like.tokens,

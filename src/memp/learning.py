@@ -13,8 +13,10 @@ from memp.models.metered import Meter
 from memp.records import Procedure, Receipt, Revision, Skipped, Status, Trajectory, Usage
 from memp.render import render_content, render_reference
 from memp.stores.base import Store, Waiting, Write, origin_key
+from memp.trials import Trials
 from memp.trust.judge import Judge, doubted
-from memp.update import Add, Change, Discard, Episode, Revise, Skip, UpdatePolicy
+from memp.update import Add, Change, Discard, Episode, Guard, Revise, Skip, UpdatePolicy
+from memp.update.guard import on_trial
 from memp.workshop import StoredDrafts, Workshop
 
 CONFLICTS_RETRIED = 5
@@ -38,6 +40,7 @@ class Learning(Forgetting):
         success_at: float,
         quarantine: Quarantine | None,
         capacity: Capacity | None,
+        guard: Guard | None,
         agent: str,
         approve: bool,
         judge: Judge,
@@ -49,6 +52,8 @@ class Learning(Forgetting):
         self.approving = approve
         self.quarantining = quarantine
         self.capacity = capacity
+        self.guarding = guard
+        self._trials = Trials(store, namespace, self._ledger)
         self.agent = agent
         self._workshop, self._drafts, self._count_tokens = workshop, drafts, count_tokens
         self._judge = judge
@@ -101,6 +106,8 @@ class Learning(Forgetting):
             for task in ahead.values():
                 task.cancel()
             await asyncio.gather(*ahead.values(), return_exceptions=True)
+        if self.guarding is not None:
+            self._decide(self.guarding, waiting, done)
         if self.discarding is not None:
             served = dict.fromkeys(id for item in waiting if item.outcome for id, _ in item.outcome.credited)
             self._discard(self.discarding, self.store.find(self.namespace, list(served)), done)
@@ -138,6 +145,7 @@ class Learning(Forgetting):
             success=self.succeeded(item.trajectory),
             had_recall=item.outcome is not None,
             served=tuple(self.store.find(self.namespace, credited)),
+            credited=item.outcome.credited if item.outcome else (),
         )
         return await self.updating.changes(episode, self._workshop)
 
@@ -207,7 +215,7 @@ class Learning(Forgetting):
             parent=parent.number if parent else None,
             content=content,
             status=self._status(parent),
-            stands=self._stands(parent) if self.approving else None,
+            stands=self._stands(parent) if self.approving or self._on_trial(parent) else None,
             reason=change.reason,
             evidence=(trajectory.id, *change.evidence),
             author=change.built.author,
@@ -231,8 +239,12 @@ class Learning(Forgetting):
     def _status(self, parent: Revision | None) -> Status:
         """Of a revision that a policy writes: where a person approves, it waits."""
         if not self.approving:
-            return "active"
+            return "probation" if self._on_trial(parent) else "active"
         return "proposed" if self._stands(parent) is None else "pending"
+
+    def _on_trial(self, parent: Revision | None) -> bool:
+        """Whether what a policy writes has to prove itself beside `parent`."""
+        return self.guarding is not None and self.guarding.validation != "none" and parent is not None
 
     @staticmethod
     def _stands(parent: Revision | None) -> int | None:
@@ -250,6 +262,23 @@ class Learning(Forgetting):
 
     def _shown(self, id: str, trajectory: Trajectory) -> Trajectory:
         return trajectory if id == trajectory.id else self.trajectory(id)
+
+    def _decide(self, guard: Guard, waiting: Sequence[Waiting], done: "_Done") -> None:
+        """End the trials of which the tasks since the last update show enough."""
+        self._ledger.refresh()
+        served = dict.fromkeys(id for item in waiting if item.outcome for id, _ in item.outcome.credited)
+        for procedure in self.store.find(self.namespace, list(served)):
+            decision = self._trials.decide(procedure, guard)
+            if decision is None or procedure.revision.stands is None:
+                continue
+            like = procedure.revision
+            if not decision.promoted:
+                like = self.store.at(self.namespace, [(procedure.id, procedure.revision.stands)])[0].revision
+            try:
+                revision = self._append(procedure, like, "active", decision.reason, "trial", evidence=decision.evidence)
+                done.revised.append((procedure.id, revision.number))
+            except Conflict:  # decided with the next update
+                done.skipped.append(Skipped(subject=procedure.id, reason="revised meanwhile: its trial goes on"))
 
     def _discard(self, bound: Discard, procedures: Iterable[Procedure], done: "_Done") -> None:
         for procedure in procedures:
@@ -280,6 +309,8 @@ class Learning(Forgetting):
             worth = Worth(self._ledger, agent)
             overall = worth.overall()
             for procedure in self.store.find(self.namespace, list(ids)):
+                if self.guarding is not None and on_trial(procedure):
+                    continue  # its trial decides, and may return to what stands
                 lift = worth.procedure(procedure.id, procedure.revision.number)
                 if (reason := bounds.reason(procedure, lift, overall)) is None:
                     continue

@@ -31,7 +31,8 @@ from memp.stores.base import Store, text_key
 from memp.stores.sqlite import SqliteStore
 from memp.trust import Redactor, Trusted
 from memp.trust.judge import Judge
-from memp.update import Discard, UpdatePolicy, update_policy
+from memp.update import Discard, Guard, Guarded, Replay, UpdatePolicy, update_policy
+from memp.update.guarded import broke
 from memp.workshop import StoredDrafts, Workshop
 
 SERVED = ("active", "retired", "any")
@@ -71,6 +72,8 @@ class AsyncProceduralMemory(Learning):
         references: how many procedures that may come from other origins a recall serves at most, as data.
         redact: take secrets and personal data out of what is stored; a `Redactor` says how, False keeps them.
         discard: after each update, retire those of the procedures served since that do not help; None never does.
+        guard: corrections have a cause, lose nothing without need and prove themselves on trial; None: as in the paper.
+        replay: plays tasks again, for a guard that asks for it (`validation="replay"`).
         capacity: the most that may be served in all; what is worth least retires after an update. None: no bound.
         success_at: reward from which a trajectory counts as a success.
         meter: counts usage; give one with a `Budget` to cap it.
@@ -99,6 +102,8 @@ class AsyncProceduralMemory(Learning):
         references: int = 2,
         redact: bool | Redactor = True,
         discard: Discard | None = None,
+        guard: Guard | None = None,
+        replay: Replay | None = None,
         capacity: Capacity | None = None,
         success_at: float = 0.5,
         seed: int = 0,
@@ -111,6 +116,8 @@ class AsyncProceduralMemory(Learning):
         if every is not None and every < 1:
             raise ValueError(f"every is {every}; give a number of tasks from 1, or None")
         builder, updating = build_policy(build), update_policy(update)
+        if guard is not None:
+            updating = Guarded(updating, guard, replay)
         self.retrieving = retrieve_policy(retrieve, seed=seed)
         meter = meter if meter is not None else Meter()
         store = store if not isinstance(store, str | Path) else SqliteStore(store)
@@ -135,6 +142,7 @@ class AsyncProceduralMemory(Learning):
             discarding=discard,
             quarantine=quarantine or (Quarantine() if holdout else None),
             capacity=capacity,
+            guard=guard,
             agent=agent,
             approve=approve,
             judge=Judge(store, namespace, Trusted(trusted)),
@@ -145,7 +153,7 @@ class AsyncProceduralMemory(Learning):
         self.references = references
         self._redactor = (Redactor() if redact else Redactor(())) if isinstance(redact, bool) else redact
         self._holdout = Holdout(holdout, seed)
-        self._standing = Standing(store, namespace, seed=seed)
+        self._standing = Standing(store, namespace, share=guard.trial if guard else 0.5, seed=seed)
         self._embedder = embedder if embedder is not None else _bundled_embedder()
         self._index = Index(store, namespace, self._embedder)
         if isinstance(self.retrieving, UsesEvidence):
@@ -323,13 +331,15 @@ class AsyncProceduralMemory(Learning):
         self.store.log_receipt(self.namespace, receipt)
 
     def _outcome(self, trajectory: Trajectory, recall: Recall) -> Outcome:
+        success = self.succeeded(trajectory)
+        counts = self.guarding is None or success or not broke(trajectory)  # else it says nothing about what was served
         return Outcome(
             recall_id=recall.id,
             trajectory_id=trajectory.id,
             reward=trajectory.reward,
-            success=self.succeeded(trajectory),
-            credited=tuple((r.procedure.id, r.procedure.revision.number) for r in recall.ranked),
-            withheld=tuple((r.procedure.id, r.procedure.revision.number) for r in recall.withheld),
+            success=success,
+            credited=tuple((r.procedure.id, r.procedure.revision.number) for r in recall.ranked if counts),
+            withheld=tuple((r.procedure.id, r.procedure.revision.number) for r in recall.withheld if counts),
             agent=trajectory.agent or recall.agent,
             task_key=text_key(trajectory.task).hex()[:16],
             family=trajectory.tags.get("family", ""),

@@ -4,6 +4,8 @@ from memp.errors import UnknownName
 from memp.update.adjustment import Adjustment
 from memp.update.base import Add, Change, Episode, Revise, Skip, Tools, UpdatePolicy
 from memp.update.discard import Discard
+from memp.update.guard import Guard, Replay
+from memp.update.guarded import Guarded
 from memp.update.validation import Validation
 from memp.update.vanilla import Vanilla
 
@@ -13,6 +15,9 @@ __all__ = [
     "Change",
     "Discard",
     "Episode",
+    "Guard",
+    "Guarded",
+    "Replay",
     "Revise",
     "Skip",
     "Tools",

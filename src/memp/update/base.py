@@ -13,6 +13,8 @@ class Episode(Record):
     success: bool
     had_recall: bool
     served: tuple[Procedure, ...] = ()
+    credited: tuple[tuple[Name, int], ...] = ()
+    """Procedure id and revision of what was served; that revision may have been replaced since."""
 
 
 class Add(Record):
