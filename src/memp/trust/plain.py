@@ -16,6 +16,8 @@ _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _INVISIBLE_INSIDE = re.compile("[A-Za-z][\u200b-\u200d\u2060-\u2064\ufeff\u00ad]+[A-Za-z]")
 _ENCODED = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{24,4000}={0,2}(?![A-Za-z0-9+/_=])")
 _SPACED = re.compile(r"\b(?:[A-Za-z][ .\-_*]){6,}[A-Za-z]\b")
+_LETTERS = re.compile(r"\b(?:[A-Za-z][ .\-_*])+[A-Za-z]\b")
+_ACCENTS = re.compile("[\u0300-\u036f]")
 _DIGITS = str.maketrans("013457@$", "oieastas")
 _LETTERED = re.compile(r"[A-Za-z013457@$]{2,}")
 _READ = 200_000
@@ -27,10 +29,13 @@ def readings(text: str) -> Iterator[str]:
     if len(text) > _READ:
         text = f"{text[: _READ // 2]}\n{text[-_READ // 2 :]}"
     yield (plain := fold(unicodedata.normalize("NFKC", html.unescape(text) if "&" in text else text)))
+    if not plain.isascii():
+        yield (plain := fold(_ACCENTS.sub("", unicodedata.normalize("NFKD", plain))))
     if any(character in plain for character in "013457@$"):
         yield _LETTERED.sub(_lettered, plain)
     if _SPACED.search(plain):
-        yield _SPACED.sub(lambda word: re.sub(r"[ .\-_*]", "", word[0]), re.sub(r"[ .\-_*]{2,}", " \0 ", plain))
+        apart = re.sub(r"[ .\-_*]{2,}", "\n", plain)
+        yield " ".join(_LETTERS.sub(lambda word: re.sub(r"[ .\-_*]", "", word[0]), apart).split())
     if "%" in plain and "%20" in plain:
         yield unquote(plain)
     yield from _decoded(plain)
