@@ -211,7 +211,8 @@ class Player:
         order = self._order("search")
         told = self._told_places(thing)
         likely: list[str] = []
-        for name in sorted({kind(place) for place in order}, key=lambda name: -told.get(name, 0.0)):
+        kinds = dict.fromkeys(map(kind, order))  # a set would leave ties to the process's hash seed
+        for name in sorted(kinds, key=lambda name: -told.get(name, 0.0)):
             if told.get(name, 0.0) > 0:
                 likely += [place for place in order if kind(place) == name][: self.traits.patience]
         rest = [place for place in order if place not in likely]
