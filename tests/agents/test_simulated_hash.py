@@ -14,7 +14,7 @@ kinds = "cabinet drawer shelf fridge desk sofa safe bed".split()
 seen = ", ".join(f"a {kind} {n}" for kind in kinds for n in (1, 2))
 steps = "".join(f"{n}. take mug from {kind}\\n" for n, kind in enumerate(kinds, 1))
 recalled = f'<procedure n="1">\\nEarlier task: put a mug in table.\\nSteps:\\n{steps}</procedure>'
-start = f"Task: put some mug on table.\\n\\nObservation: You are in the middle of a room. You see {seen}, and a table 1."
+start = f"Task: put some mug on table.\\n\\nObservation: You are in a room. You see {seen}, and a table 1."
 system = Message(role="system", content=f"{INSTRUCTIONS}\\n\\n{recalled}")
 for seed in range(8):
     asked = [system, Message(role="user", content=start)]

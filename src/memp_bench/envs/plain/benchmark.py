@@ -143,7 +143,7 @@ class PlainHouses:
         places += [f"{name} 1" for name in appliances]
         source.shuffle(places)
         contents: dict[str, list[str]] = {place: [] for place in places}
-        for thing in {goal.thing, goal.tool, *source.sample(THINGS, 8)} - {""}:
+        for thing in filter(None, dict.fromkeys((goal.thing, goal.tool, *source.sample(THINGS, 8)))):  # in this order
             homes = [place for place in places if kind(place) == ways.homes[thing]]
             for n in range(1, (goal.count if thing == goal.thing else 1) + 1):
                 contents[source.choice(homes)].append(f"{thing} {n}")
