@@ -14,7 +14,7 @@ from memp.records import Procedure, Receipt, Revision, Skipped, Status, Trajecto
 from memp.render import render_content, render_reference
 from memp.stores.base import Store, Waiting, Write, origin_key
 from memp.trials import Trials
-from memp.trust.judge import Judge, doubted
+from memp.trust.judge import Held, Judge, doubted
 from memp.update import Add, Change, Discard, Episode, Guard, Revise, Skip, UpdatePolicy
 from memp.update.guard import on_trial
 from memp.workshop import StoredDrafts, Workshop
@@ -57,6 +57,7 @@ class Learning(Forgetting):
         self.agent = agent
         self._workshop, self._drafts, self._count_tokens = workshop, drafts, count_tokens
         self._judge = judge
+        self._queued = 1  # not known yet: the first update looks
         self._one_update = asyncio.Lock()
         self._left = 0
 
@@ -179,12 +180,14 @@ class Learning(Forgetting):
             if isinstance(change, Skip):
                 new.skipped.append(Skipped(subject=change.subject, reason=change.reason))
                 continue
-            write = self._write(change, item, new)
+            write, held = self._write(change, item)
             if isinstance(change, Add) and change.unless_known and (same := self._doubted(write)):
                 new.skipped.append(
                     Skipped(subject=trajectory.id, reason=f"redundant: {same} is the same, as little trusted")
                 )
                 continue
+            if held:
+                new.hold(write.revision, held.why)
             writes.append(write)
             if isinstance(change, Add):
                 new.added.append(write.revision.procedure_id)
@@ -202,7 +205,7 @@ class Learning(Forgetting):
             return Skip(subject=trajectory.id, reason=f"redundant: procedure {same} has the same task and actions")
         return change
 
-    def _write(self, change: Add | Revise, item: Waiting, new: "_Done") -> Write:
+    def _write(self, change: Add | Revise, item: Waiting) -> tuple[Write, Held | None]:
         trajectory = item.trajectory
         parent = change.procedure.revision if isinstance(change, Revise) else None
         content = change.built.content
@@ -226,9 +229,8 @@ class Learning(Forgetting):
         if held := self._judge.held(content, trajectory, parent):
             more = {"status": held.status, "stands": held.stands, "reason": f"{change.reason}; held: {held.why}"}
             revision = revision.model_copy(update=more)
-            new.hold(revision, held.why)
         origin = doubted(trajectory) if tainted or revision.status == "quarantined" else origin_key(trajectory)
-        return Write(revision=revision, success=self.succeeded(trajectory), origin=origin)
+        return Write(revision=revision, success=self.succeeded(trajectory), origin=origin), held
 
     def _doubted(self, write: Write) -> str | None:
         """A procedure of the same task and actions that is no more trusted than what is about to be written."""
@@ -255,10 +257,11 @@ class Learning(Forgetting):
 
     def _waiting_for_a_person(self, kept_back: bool) -> int:
         """How many changes wait. Counted only where there may be any: it looks at every procedure."""
-        if not self.approving and not kept_back:
+        if not (self.approving or kept_back or self._queued):
             return 0
         held = self.store.stats(self.namespace).procedures
-        return sum(held.get(status, 0) for status in WAITING)
+        self._queued = sum(held.get(status, 0) for status in WAITING)
+        return self._queued
 
     def _shown(self, id: str, trajectory: Trajectory) -> Trajectory:
         return trajectory if id == trajectory.id else self.trajectory(id)

@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 
-from memp.records import Step, Trajectory
+from memp.records import Step, Trajectory, now
 from memp_bench.envs.plain import PlainHouses
 
 HERE = Path(__file__).parent
@@ -27,3 +27,40 @@ async def houses(first, count):
     benchmark = PlainHouses(0)
     tasks = benchmark.tasks("train", games=first + count)[first:]
     return [await benchmark.record(task, benchmark.actions(task), f"house{n}") for n, task in enumerate(tasks)]
+
+
+def travels():
+    """Real ones of TravelPlanner: recorded episodes, the annotators' plans, and what its tools show."""
+    from memp_bench.envs.travelplanner.benchmark import TravelPlanner
+    from memp_bench.envs.travelplanner.memories import gold_trajectories
+    from memp_bench.envs.travelplanner.reference import reference_information
+
+    bench = TravelPlanner(DATA)
+    for task in bench.tasks("train"):
+        travel = bench.travel_task(task)
+        shown = reference_information(travel.reference_descriptions, bench.tables)
+        steps = (Step(action="read", observation=shown), Step(action="plan"))
+        yield Trajectory(id=f"shown{travel.idx}", task=travel.query, steps=steps, reward=1)
+    yield from gold_trajectories(bench, bench.tasks("train"))
+    with gzip.open(TRAVEL, "rt", encoding="utf-8") as file:
+        for line in file:
+            episode = json.loads(line)
+            steps = tuple(
+                Step(action=done["action"] or " ", observation=done["observation"] or "", thought=done["thought"] or "")
+                for done in episode["action_log"]
+            )
+            yield Trajectory(id=f"recorded{episode['idx']}", task=episode["query"], steps=steps, reward=0)
+
+
+async def games(count, workers=2):
+    """The planner's plays of real ALFWorld games."""
+    from memp_bench.envs.alfworld import AlfWorld
+    from memp_bench.envs.expert import expert_trajectories
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "memp"
+    bench = AlfWorld(DATA, cache=cache, workers=workers)
+    try:
+        played, _ = await expert_trajectories(bench, bench.tasks("valid_seen", games=count), clock=now)
+    finally:
+        await bench.close()
+    return played
