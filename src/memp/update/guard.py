@@ -33,7 +33,7 @@ class Guard(Record):
     """As good: not more than this below, as a share of tasks won."""
     least: int = Field(3, ge=1)
     """Servings of a candidate before anything is decided."""
-    most: int = Field(16, ge=2)
+    most: int = Field(12, ge=2)
     """Servings of both revisions during a trial after which the posterior means decide."""
     keep: float = Field(0.5, ge=0, le=1)
     """Share of the steps that a correction must keep, unless blame says otherwise."""

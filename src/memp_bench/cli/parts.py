@@ -16,6 +16,7 @@ from memp.models.registry import embedder as named_embedder
 from memp.records import now
 from memp.stores.sqlite import SqliteStore
 from memp.update.discard import Discard
+from memp.update.guard import Guard
 from memp_bench import baselines
 from memp_bench.agents.registry import backbone, check
 from memp_bench.studies.config import RunConfig
@@ -135,6 +136,7 @@ def memory_of(
         max_tokens=config.max_tokens,
         discard=Discard() if config.discard else None,
         holdout=config.holdout,
+        guard=Guard() if config.guard else None,
         seed=config.seed,
         success_at=success_at,
         meter=meter,

@@ -45,6 +45,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="Share of recalls that are withheld, so that `memp evidence` can say what the memory is worth.",
 )
+@click.option(
+    "--guard",
+    is_flag=True,
+    help="Corrections have a cause, and prove themselves on trial beside what stands.",
+)
 @click.option("--k", type=click.IntRange(1), default=10, show_default=True, help="Procedures to recall.")
 @click.option("--floor", type=float, default=0.0, show_default=True, help="Least score to recall (the paper: 0.75).")
 @click.option(

@@ -108,6 +108,7 @@ def config_of(plan: CellPlan, size: Size) -> RunConfig:
             "every": arm.every if parts.may_learn(place.benchmark, place.split) else None,
             "discard": arm.discard,
             "holdout": arm.holdout,
+            "guard": arm.guard,
             "k": arm.k,
             "floor": arm.floor if place.floor is None else place.floor,
             "max_tokens": arm.max_tokens or parts.default_recall(options),

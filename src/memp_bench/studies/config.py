@@ -52,6 +52,8 @@ class RunConfig(Record):
 
     holdout: float = Field(0.0, ge=0, lt=1)
     """Share of the recalls that are withheld to measure what memory is worth."""
+    guard: bool = False
+    """Whether corrections have a cause and prove themselves on trial (`memp.update.Guard`)."""
 
     @property
     def builder_address(self) -> str | None:
@@ -64,7 +66,8 @@ class RunConfig(Record):
     def digest(self) -> str:
         """Names the run; ids of its trajectories are made from it."""
         # What came later counts only where it is used: runs that began before keep their names.
-        unused = {name for name in ("wording", "generated", "builder_base_url", "holdout") if not getattr(self, name)}
+        later = ("wording", "generated", "builder_base_url", "holdout", "guard")
+        unused = {name for name in later if not getattr(self, name)}
         return hashlib.sha256(self.model_dump_json(exclude=unused).encode()).hexdigest()[:16]
 
     def claim(self, folder: Path) -> None:

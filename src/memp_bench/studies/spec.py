@@ -87,6 +87,8 @@ class Arm(Record):
     discard: bool = False
     holdout: float = Field(0.0, ge=0, lt=1)
     """Share of the recalls that are withheld to measure what memory is worth."""
+    guard: bool = False
+    """Whether corrections have a cause and prove themselves on trial."""
     k: int = Field(10, ge=1)
     floor: float = Field(0.0, allow_inf_nan=False)
     max_tokens: int | None = Field(None, ge=1)
