@@ -28,11 +28,10 @@ BLOCK = re.compile(r'^<reference n="\d+">\n(?:\| ?.*\n)+</reference>$', re.MULTI
 UNSEEN = re.compile(
     "[\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e0fff]|[\ufe00-\ufe0f]{2}"
 )
-    "[\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e0fff]|[\ufe00-\ufe0f]{2}"
-)
 BREAKS = re.compile(
     r"<\s*/?\s*(?:procedure|reference|memory|example|system|assistant|human|tool_\w+|function_calls|invoke|\w+_of_turn|"
-    r"system-reminder)(?=[\s>/]|$)|<\|[^|<>\n]{1,40}\|>|\[/?INST\]|<</?SYS>>|^[ \t#*]*(?:Human|Assistant|System|User)\s*:",
+    r"system-reminder)(?=[\s>/]|$)|<\|[^|<>\n]{1,40}\|>|\[/?INST\]|<</?SYS>>|"
+    r"^[ \t#*]*(?:Human|Assistant|System|User)\s*:",
     re.IGNORECASE | re.MULTILINE,
 )
 

@@ -1,6 +1,7 @@
 """Secrets and personal data are taken out before anything is stored, each by a placeholder that says what it was."""
 
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -63,14 +64,14 @@ class Redactor:
         return _Taken(self._found, [text]).text(text)
 
     def _found(self, text: str) -> list[Found]:
-        """What the detectors find, in order; where two overlap, the one that begins first, then the longer one."""
-        found = sorted(
-            (Found(*hit) for detect in self._detectors for hit in detect(text)), key=lambda f: (f.start, -f.end)
-        )
+        """What the detectors find, in order. Of two that overlap: the earlier detector's, the first, the longer one."""
         kept: list[Found] = []
-        for hit in found:
-            if hit.start < hit.end and (not kept or hit.start >= kept[-1].end):
-                kept.append(hit)
+        for detect in self._detectors:
+            for hit in sorted((Found(*hit) for hit in detect(text)), key=lambda found: (found.start, -found.end)):
+                place = bisect_right(kept, hit.start, key=lambda found: found.start)
+                free = place == 0 or kept[place - 1].end <= hit.start
+                if hit.start < hit.end and free and (place == len(kept) or kept[place].start >= hit.end):
+                    kept.insert(place, hit)
         return kept
 
 

@@ -28,6 +28,7 @@ _HEADER = re.compile(
     r"|\bbearer\s{1,3}([\w.~+/=-]{20,})"
     r"|\bx-api-key[\"']?\s{0,3}[:=]\s{0,3}[\"']?([\w.~+/=-]{12,})"
 )
+_MIXED = re.compile(r"\d|[a-z][A-Z]")
 _IN_ADDRESS = re.compile(r"\b[a-zA-Z][\w+.-]{1,30}://[^\s/:@\"'<>\[\]{}$]{0,100}:([^\s/@\"'<>\[\]{}$]{3,200})@")
 _HOOK = re.compile(r"https://hooks\.slack\.com/(?:services|workflows)/([A-Za-z0-9/_-]{20,})")
 _ASSIGNED = re.compile(
@@ -59,7 +60,7 @@ def secrets(text: str) -> Iterator[tuple[int, int, str]]:
         yield from ((*found.span(1), "password") for found in _IN_ADDRESS.finditer(text) if _secret(found[1]))
     for found in _HEADER.finditer(text):
         group = found.lastindex or 1
-        if any(c.isdigit() for c in found[group]):
+        if _MIXED.search(found[group]):
             yield *found.span(group), "token"
     yield from _assigned(text)
 
