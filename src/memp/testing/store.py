@@ -211,13 +211,15 @@ class MemoryStore:
             waits = any(told.consumed_by is None for told in space.trajectories.values())
             space.drafts = {key: text for key, text in space.drafts.items() if waits and key not in keys}
 
-    def vectors(self, fingerprint: str, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    def vectors(self, fingerprint: str, texts: Sequence[str], namespace: str = "") -> dict[str, NDArray[np.float32]]:
         """See `Store.vectors`."""
         self._must_be_open()
         known = self._data.vectors
         return {text: known[fingerprint, text] for text in texts if (fingerprint, text) in known}
 
-    def save_vectors(self, fingerprint: str, vectors: Iterable[tuple[str, NDArray[np.float32]]]) -> None:
+    def save_vectors(
+        self, fingerprint: str, vectors: Iterable[tuple[str, NDArray[np.float32]]], namespace: str = ""
+    ) -> None:
         """See `Store.save_vectors`."""
         self._must_be_open()
         fresh = {(fingerprint, text): vector.astype(np.float32) for text, vector in vectors}
@@ -278,7 +280,7 @@ class MemoryStore:
             self._data.number()  # views look again
         return Erased(returned=tuple(erasing.returned), vectors=len(keys), **counts)
 
-    def erasures(self) -> int:
+    def erasures(self, namespace: str = "") -> int:
         """See `Store.erasures`."""
         self._must_be_open()
         return self._data.erasures
@@ -288,7 +290,7 @@ class MemoryStore:
         self._must_be_open()
         return Compacted(trajectories=0, before=0, after=0)
 
-    def version(self) -> int:
+    def version(self, namespace: str = "") -> int:
         """See `Store.version`."""
         self._must_be_open()
         return self._data.last

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -228,6 +229,7 @@ def _catch_up(reader: Store, writers: list[Store]) -> None:
             put(writers[worker], *(Write(revision=revision(name)) for name in names))
             revise(writers[worker], names[0], 2)
             play(writers[worker], f"t{worker}-{n}", names[0])
+            time.sleep(0.002)  # the reader has its turn, however fast the store is
 
     with ThreadPoolExecutor(len(writers)) as pool:
         working = [pool.submit(work, worker) for worker in range(len(writers))]

@@ -58,10 +58,10 @@ def every_field_of_a_revision_is_kept(h: Harness) -> None:
             pinned=True,
             tainted=(odd,),
         )
-        put(h.store, Write(revision=full, origin=bytes(range(256))))
+        put(h.store, Write(revision=full, origin=bytes(range(n, 256))))
         same("revision", [p.revision for p in h.store.find(NS, [odd])], [full])
         same("history", [r for r, _, _ in h.store.history(NS, odd)], [full])
-        same("built from", h.store.built_from(NS, bytes(range(256))), ODD[0])
+        same("built from", h.store.built_from(NS, bytes(range(n, 256))), odd)
 
 
 @rule()
