@@ -82,7 +82,7 @@ class Ledger:
     def __init__(self, store: Store, namespace: str) -> None:
         self._store = store
         self._namespace = namespace
-        self._erasures = store.erasures()
+        self._erasures = store.erasures(namespace)
         self._start()
 
     def _start(self) -> None:
@@ -103,7 +103,7 @@ class Ledger:
 
         When anything was erased for good since, all is read again: what it said must not count.
         """
-        if (erasures := self._store.erasures()) != self._erasures:
+        if (erasures := self._store.erasures(self._namespace)) != self._erasures:
             self._erasures = erasures
             self._start()
         new = self._store.outcomes_since(self._namespace, self._seen)

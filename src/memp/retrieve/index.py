@@ -24,7 +24,7 @@ class Index:
         self._store = store
         self._namespace = namespace
         self._embedder = embedder
-        self._erasures = store.erasures()
+        self._erasures = store.erasures(namespace)
         self._seen = 0
         self._version = -1
         self._row: dict[str, int] = {}
@@ -46,13 +46,13 @@ class Index:
 
     def renewed(self) -> "Index":
         """This index, or a new one when something was erased for good: whoever is ranking goes on with the old one."""
-        if self._store.erasures() == self._erasures:
+        if self._store.erasures(self._namespace) == self._erasures:
             return self
         return Index(self._store, self._namespace, self._embedder)
 
     async def refresh(self) -> None:
         """Catch up with what this and other processes wrote."""
-        version = self._store.version()
+        version = self._store.version(self._namespace)
         if version == self._version:
             return
         heads = self._store.heads(self._namespace, self._embedder.fingerprint, self._seen)
@@ -147,7 +147,7 @@ class Index:
         )
 
     async def _cached(self, texts: Sequence[str]) -> list[Vectors]:
-        known = self._store.vectors(self._embedder.fingerprint, texts)
+        known = self._store.vectors(self._embedder.fingerprint, texts, self._namespace)
         missing = [text for text in texts if text not in known]
         known.update(zip(missing, await self._embed_and_keep(missing), strict=True))
         return [known[text] for text in texts]
@@ -159,7 +159,7 @@ class Index:
         for start in range(0, len(texts), _AT_ONCE):  # an interruption loses one part, not all
             part = texts[start : start + _AT_ONCE]
             parts.append(await self.embed(part))
-            self._store.save_vectors(self._embedder.fingerprint, zip(part, parts[-1], strict=True))
+            self._store.save_vectors(self._embedder.fingerprint, zip(part, parts[-1], strict=True), self._namespace)
         return np.concatenate(parts)
 
     def _take(self, heads: Sequence[Head], vectors: Vectors) -> None:

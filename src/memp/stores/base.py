@@ -40,7 +40,7 @@ class Head(NamedTuple):
     """Order of creation."""
     id: str
     changed: int
-    """Grows with every revision in the store."""
+    """Number of the last change. Numbers follow the order in which changes become visible (see `Store.heads`)."""
     status: str
     success: bool
     task: str
@@ -110,13 +110,20 @@ class Compacted(Record):
 class Store(Protocol):
     """Where memories are kept. Every method is atomic; what it acknowledged survives a crash.
 
-    All of them raise StoreError or one of its kinds.
+    Threads may share a store, and several clients (processes, machines) one memory: what one was told is done, the
+    others see. All methods raise StoreError or one of its kinds, and RecordError for what is not text. Texts are any
+    Unicode, NUL too; ids are compared as they are. Namespaces have 1 to 200 characters, and nothing passes their walls.
+
+    `memp.testing.store_conformance` checks all of this; docs/stores.md says what a store may do in its own way.
     """
 
     def record(
         self, namespace: str, trajectory: Trajectory, recall: Recall | None, outcome: Outcome | None, at: datetime
     ) -> bool:
         """Keep the trajectory, and with an outcome credit what was served. False when it was there already.
+
+        The same id, content and recall again do nothing, whoever records them. With an outcome the recall is logged,
+        if it was not when it was made. Procedures that were withheld are named in the outcome and not credited.
 
         Raises:
             RecordError: another trajectory has this id, or this one was recorded with another recall, or the recall
@@ -133,7 +140,7 @@ class Store(Protocol):
         """What no update has taken yet, in the order it was recorded."""
 
     def requeue(self, namespace: str, trajectory_id: str) -> bool:
-        """Let the next update take the trajectory again. False when there is none of that id."""
+        """Let the next update take the trajectory again, at its old place. False when there is none of that id."""
 
     def write(
         self,
@@ -152,11 +159,16 @@ class Store(Protocol):
         Returns False, with nothing written, when another update took the trajectory first.
 
         Raises:
-            Conflict: a procedure was revised meanwhile; nothing was written.
+            Conflict: a procedure was revised meanwhile, is there already, or is not there; nothing was written.
+            RecordError: the number of a revision does not follow its parent's.
         """
 
     def heads(self, namespace: str, fingerprint: str, since: int = 0) -> Sequence[Head]:
-        """Procedures that changed after `since`, in the order they were created, with vectors of that space."""
+        """Procedures that changed after `since`, in the order they were created, with vectors of that space.
+
+        Who has read the heads since the greatest `changed` that it saw, again and again, has missed nothing: a change
+        that becomes visible later has a greater number, also when its transaction began earlier.
+        """
 
     def find(self, namespace: str, ids: Sequence[str]) -> Sequence[Procedure]:
         """The procedures of these ids at their current revision, in the order of `ids`; unknown ones are left out."""
@@ -171,10 +183,13 @@ class Store(Protocol):
         """Every revision of a procedure with its (served, succeeded), oldest first."""
 
     def search(self, namespace: str, words: str, limit: int) -> Sequence[Procedure]:
-        """Procedures whose task or script holds the words, best first."""
+        """Procedures that hold every word, in any case, in the task or the script of their current revision.
+
+        The best come first. Nothing in the words is an operator; words without a letter or digit find nothing.
+        """
 
     def log_recall(self, recall: Recall) -> None:
-        """Keep what was served for a task."""
+        """Keep what was served for a task. A recall of that id that is there already stays as it is."""
 
     def recalls(self, namespace: str, id: str | None = None, limit: int = 50) -> Sequence[Recall]:
         """Logged recalls, newest first, with procedures at the revision that was served."""
@@ -183,7 +198,10 @@ class Store(Protocol):
         """Logged outcomes, newest first."""
 
     def outcomes_since(self, namespace: str, seq: int = 0) -> Sequence[tuple[int, Outcome]]:
-        """Outcomes logged after number `seq`, oldest first, each with its number."""
+        """Outcomes logged after number `seq`, oldest first, each with its number, from 1.
+
+        Numbers follow the order in which outcomes become visible, as those of changes do (see `heads`).
+        """
 
     def log_receipt(self, namespace: str, receipt: Receipt) -> None:
         """Keep what an operation did. Takes the place of the receipts of its parts (see `write`)."""
@@ -200,14 +218,20 @@ class Store(Protocol):
     def drop_drafts(self, namespace: str, keys: Sequence[str]) -> None:
         """Forget replies whose update has finished; and when nothing waits any more, all that killed ones left."""
 
-    def vectors(self, fingerprint: str, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
-        """Those of the texts that were embedded before, with their vectors."""
+    def vectors(self, fingerprint: str, texts: Sequence[str], namespace: str = "") -> dict[str, NDArray[np.float32]]:
+        """Those of the texts that were embedded before, with their vectors.
 
-    def save_vectors(self, fingerprint: str, vectors: Iterable[tuple[str, NDArray[np.float32]]]) -> None:
-        """Keep vectors. They are a cache: losing them costs time only."""
+        A store may keep vectors for all namespaces in common, or by the namespace they are asked and saved for; those
+        saved for none are there for all.
+        """
+
+    def save_vectors(
+        self, fingerprint: str, vectors: Iterable[tuple[str, NDArray[np.float32]]], namespace: str = ""
+    ) -> None:
+        """Keep vectors, in place of older ones of the same texts. They are a cache: losing them costs time only."""
 
     def namespaces(self) -> Sequence[str]:
-        """The namespaces that hold anything."""
+        """The namespaces that hold a trajectory, a procedure, a recall or a receipt, sorted."""
 
     def stats(self, namespace: str) -> Stats:
         """Counts of what the namespace holds."""
@@ -219,7 +243,7 @@ class Store(Protocol):
     def load(self, entries: Iterable[tuple[str, Entry]]) -> Loaded:
         """Append dumped entries, all of them or none; what is there already with the same content is skipped.
 
-        Counters follow from the outcomes. Entries are taken one by one: an error is about the one taken last.
+        An error of `entries` itself comes through, and nothing was loaded. Counters follow from the outcomes. Entries are taken one by one: an error is about the one taken last.
 
         Raises:
             RecordError: an entry contradicts what is there, or refers to something that is not there.
@@ -241,14 +265,20 @@ class Store(Protocol):
             StoreBusy: it is erased, but another process reads old pages; call again.
         """
 
-    def erasures(self) -> int:
-        """How often something was erased for good: whoever keeps a view of the store starts afresh when it grows."""
+    def erasures(self, namespace: str = "") -> int:
+        """How often something was erased for good: whoever keeps a view of the store starts afresh when it grows.
+
+        Where a namespace is named, what happens in others may leave it as it is.
+        """
 
     def compact(self, namespace: str, *, before: datetime) -> Compacted:
         """Keep the trajectories recorded before then in fewer bytes. What reads them sees no difference."""
 
-    def version(self) -> int:
-        """A number that changes whenever procedures may have changed, here or in another process."""
+    def version(self, namespace: str = "") -> int:
+        """A number that changes whenever procedures may have changed, here or in another process.
+
+        It rests while nobody writes. Read before `heads`, it says whether to read them again. Where a namespace is named, what happens in others may leave it as it is.
+        """
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Let go of the store; other clients go on. Any later use is a StoreError, but for closing again."""

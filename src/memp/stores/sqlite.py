@@ -259,7 +259,7 @@ class SqliteStore:
                 (namespace,),
             )
 
-    def vectors(self, fingerprint: str, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    def vectors(self, fingerprint: str, texts: Sequence[str], namespace: str = "") -> dict[str, NDArray[np.float32]]:
         """See `Store.vectors`."""
         found: dict[str, NDArray[np.float32]] = {}
         with self._connection.reading() as db:
@@ -272,7 +272,9 @@ class SqliteStore:
                     found[text] = np.frombuffer(row[0], dtype=np.float32)
         return found
 
-    def save_vectors(self, fingerprint: str, vectors: Iterable[tuple[str, NDArray[np.float32]]]) -> None:
+    def save_vectors(
+        self, fingerprint: str, vectors: Iterable[tuple[str, NDArray[np.float32]]], namespace: str = ""
+    ) -> None:
         """See `Store.save_vectors`."""
         rows = [(fingerprint, text_key(text), vector.astype(np.float32).tobytes()) for text, vector in vectors]
         with self._connection.transaction(durable=False) as db:
@@ -334,7 +336,7 @@ class SqliteStore:
             update={"searched": searched, "left": tuple(sorted(left)), "elsewhere": tuple(sorted(elsewhere))}
         )
 
-    def erasures(self) -> int:
+    def erasures(self, namespace: str = "") -> int:
         """See `Store.erasures`."""
         with self._connection.reading() as db:
             (number,) = db.execute("SELECT coalesce(max(seq), 0) FROM erasures").fetchone()
@@ -363,7 +365,7 @@ class SqliteStore:
             found.append(str(error))
         return found
 
-    def version(self) -> int:
+    def version(self, namespace: str = "") -> int:
         """See `Store.version`."""
         with self._connection.reading() as db:
             (seen,) = db.execute("PRAGMA data_version").fetchone()
