@@ -17,7 +17,7 @@ question = "Who is asked where?"
 
 [full]
 places = [
-  {{ label = "country", benchmark = "travelplanner", split = "validation", generated = true, games = 2, mode = "{mode}" }},
+  {{ label = "c", benchmark = "travelplanner", split = "validation", generated = true, games = 2, mode = "{mode}" }},
 ]
 arms = [{{ label = "none", memory = "none" }}, {{ label = "memory", build = "script", retrieve = "query", k = 2 }}]
 learned = {{ travelplanner = {{ source = "played", games = 3, above = 0.0 }} }}
