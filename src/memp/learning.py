@@ -7,8 +7,8 @@ from itertools import repeat
 
 from memp.curation import WAITING
 from memp.errors import BadRequest, BudgetExceeded, Conflict, ModelError, UnusableReply
-from memp.evidence import Quarantine, Worth
-from memp.forgetting import Capacity, Forgetting
+from memp.evidence import Drift, Quarantine, Worth
+from memp.forgetting import Capacity, Forgetting, Staleness
 from memp.models.metered import Meter
 from memp.records import Procedure, Receipt, Revision, Skipped, Status, Trajectory, Usage
 from memp.render import render_content, render_reference
@@ -40,6 +40,7 @@ class Learning(Forgetting):
         success_at: float,
         quarantine: Quarantine | None,
         capacity: Capacity | None,
+        drift: Drift | None,
         guard: Guard | None,
         agent: str,
         approve: bool,
@@ -52,6 +53,7 @@ class Learning(Forgetting):
         self.approving = approve
         self.quarantining = quarantine
         self.capacity = capacity
+        self._staleness = None if drift is None else Staleness(store, namespace, drift)
         self.guarding = guard
         self._trials = Trials(store, namespace, self._ledger)
         self.agent = agent
@@ -115,6 +117,8 @@ class Learning(Forgetting):
         if self.quarantining is not None:
             self._quarantine(self.quarantining, waiting, done)
             self._vouch(waiting, done)
+        if self._staleness is not None:
+            self._retire_stale(self._staleness, done)
         if self.capacity is not None:
             self._keep_to(self.capacity, done)
         self._left = done.left
@@ -292,6 +296,16 @@ class Learning(Forgetting):
                 done.retired.append(procedure.id)
             except Conflict:  # its counters are history now
                 done.skipped.append(Skipped(subject=procedure.id, reason="revised meanwhile: not discarded"))
+
+    def _retire_stale(self, staleness: Staleness, done: "_Done") -> None:
+        """After a change of the world, retire what was learned before it and does not work any more."""
+        for change in staleness.refresh():
+            for procedure in staleness.stale(change, self.procedures()):
+                try:
+                    self._append(procedure, procedure.revision, "retired", str(change), "drift")
+                    done.retired.append(procedure.id)
+                except Conflict:
+                    done.skipped.append(Skipped(subject=procedure.id, reason="revised meanwhile: not retired"))
 
     def _keep_to(self, capacity: Capacity, done: "_Done") -> None:
         """Make room: what went, and what became one with something else."""

@@ -17,7 +17,7 @@ from memp.build import BuildPolicy, build_policy
 from memp.build.distil import Distiller, ModelDistiller
 from memp.build.rules import RuleDistiller
 from memp.errors import RecordError, UnknownName
-from memp.evidence import Holdout, Quarantine, Worth
+from memp.evidence import Drift, Holdout, Quarantine, Worth
 from memp.forgetting import Capacity
 from memp.learning import Learning
 from memp.models.base import ChatModel, Embedder
@@ -75,6 +75,7 @@ class AsyncProceduralMemory(Learning):
         guard: corrections have a cause, lose nothing without need and prove themselves on trial; None: as in the paper.
         replay: plays tasks again, for a guard that asks for it (`validation="replay"`).
         capacity: the most that may be served in all; what is worth least retires after an update. None: no bound.
+        drift: retire what was learned before the world changed, when success with memory falls; None does not watch.
         success_at: reward from which a trajectory counts as a success.
         meter: counts usage; give one with a `Budget` to cap it.
         clock, ids: for runs that repeat exactly.
@@ -105,6 +106,7 @@ class AsyncProceduralMemory(Learning):
         guard: Guard | None = None,
         replay: Replay | None = None,
         capacity: Capacity | None = None,
+        drift: Drift | None = None,
         success_at: float = 0.5,
         seed: int = 0,
         meter: Meter | None = None,
@@ -142,6 +144,7 @@ class AsyncProceduralMemory(Learning):
             discarding=discard,
             quarantine=quarantine or (Quarantine() if holdout else None),
             capacity=capacity,
+            drift=drift,
             guard=guard,
             agent=agent,
             approve=approve,

@@ -10,6 +10,9 @@ from memp.stores.base import Store
 USE_DECAY = 0.5 ** (1 / 500)
 """How often a procedure is used lately: a use 500 tasks ago counts half."""
 
+FRESH_DECAY = 0.5 ** (1 / 200)
+"""How a procedure did lately, where the world may have changed: a task 200 tasks ago counts half."""
+
 DECAY = 0.95
 """A procedure's older tasks count for less, by this factor for each later one: the world may change."""
 
@@ -70,6 +73,9 @@ class Agent:
     procedures: dict[tuple[str, int], Sides] = field(default_factory=lambda: defaultdict(Sides))
     """By id and the first revision that said the same."""
 
+    fresh: dict[tuple[str, int], tuple[float, float, int]] = field(default_factory=dict)
+    """By the same: tasks and won ones, older ones counting for less, and the number of the last one."""
+
     def of(self, keys: Iterable[tuple[str, int]]) -> Sides | None:
         """What is known of all of these together; None when nothing is."""
         known = [self.procedures[key] for key in keys if key in self.procedures]
@@ -126,6 +132,10 @@ class Ledger:
         agent.families[outcome.family].add(outcome)
         for id, number in named:
             agent.procedures[id, self.saying(id, number)].add(outcome)
+            if not outcome.withheld:
+                key = (id, self.saying(id, number))
+                count, won = self.lately(agent, key)
+                agent.fresh[key] = (count + 1, won + outcome.success, self.count)
         if outcome.task_key:
             self.tasks[outcome.task_key][bool(outcome.withheld)].append(outcome.success)
 
@@ -157,6 +167,15 @@ class Ledger:
             merged = sorted((other, self.saying(other, at)) for other, at in self._merged.get(key, ()))
             found += [other for other in merged if other not in found]
         return found
+
+    def lately(self, agent: Agent, key: tuple[str, int]) -> tuple[float, float]:
+        """Tasks and won ones of a procedure, older ones counting for less by the tasks there were since.
+
+        Where it comes from is one won task: what was never served is as good as what just worked.
+        """
+        count, won, at = agent.fresh.get(key, (1.0, 1.0, self.count))
+        weight = FRESH_DECAY ** (self.count - at)
+        return count * weight, won * weight
 
     def use(self, id: str) -> float:
         """For how many tasks the procedure was, or would have been, served; older ones count for less."""

@@ -74,6 +74,21 @@ class Worth:
             tokens=tokens,
         )
 
+    def lately(self, id: str, number: int) -> Beta:
+        """The posterior of a procedure's success rate as the world is now: for worlds that change.
+
+        Old tasks count for less by the tasks of anything since, and what is left is drawn to how its family does at
+        present. So what was not confirmed for long is worth what the others of its kind prove to be worth now.
+        """
+        tallies = [self._ledger.lately(self._own, key) for key in self._ledger.keys(id, number)]
+        count, won = sum(n for n, _ in tallies), sum(w for _, w in tallies)
+        families = self._sides(id, number).families
+        name = families.most_common(1)[0][0] if families else None
+        around = self._own.families[name].served if name in self._own.families else self._own.overall.served
+        rate = (around.recent_won + _FLAT / 2) / (around.recent + _FLAT)
+        weight = self._pooling.family
+        return won + weight * rate + 1e-3, count - won + weight * (1 - rate) + 1e-3
+
     @property
     def overall_withheld(self) -> int:
         """Tasks of the agent from which memory was withheld: without any, nothing is known of lift."""

@@ -2,5 +2,6 @@
 
 from memp.forgetting.capacity import Capacity
 from memp.forgetting.forgetting import Forgetting, Forgotten, Merged
+from memp.forgetting.staleness import Staleness
 
-__all__ = ["Capacity", "Forgetting", "Forgotten", "Merged"]
+__all__ = ["Capacity", "Forgetting", "Forgotten", "Merged", "Staleness"]

@@ -8,6 +8,9 @@ from pydantic import Field
 from memp.evidence import Ledger, Worth
 from memp.records import Procedure, Record
 
+HALF = 0.5
+"""Where nothing was withheld: what succeeds half as often as its family is taken to help no more than nothing."""
+
 _UNUSED = 0.1
 """A procedure that was never served counts as used so often: what is not known is not worth nothing."""
 
@@ -51,7 +54,7 @@ class Expected:
     gain: float
     use: float
     measured: bool
-    """The gain is a lift over tasks without memory; otherwise the success rate beside that of its family (1: as it)."""
+    """The gain is a lift over tasks without memory; otherwise the success rate over that of its family, less `HALF`."""
 
     @property
     def value(self) -> float:
@@ -59,18 +62,21 @@ class Expected:
         return self.gain * max(self.use, _UNUSED)
 
     def __str__(self) -> str:
-        gain = f"lift {100 * self.gain:+.0f} points" if self.measured else f"{self.gain:.2f} of its family's success"
+        gain = f"lift {100 * self.gain:+.0f} points"
+        if not self.measured:
+            gain = f"succeeds {self.gain + HALF:.2f} times as often as its family"
         return f"expected value {self.value:.3f}: {gain}, used {self.use:.1f} times lately"
 
 
 def expected(procedure: Procedure, ledger: Ledger, worth: Worth) -> Expected:
     """The expected value of a procedure, from the evidence."""
     number = procedure.revision.number
-    served, control = worth.posterior(procedure.id, number)
+    served = worth.lately(procedure.id, number)
     rate = served[0] / sum(served)
     measured = worth.overall_withheld > 0
-    without = control[0] / sum(control)
-    gain = rate - without if measured else rate / max(worth.family_rate(procedure.id, number), 1e-6)
+    control = worth.posterior(procedure.id, number)[1]
+    family = max(worth.family_rate(procedure.id, number), 1e-6)
+    gain = rate - control[0] / sum(control) if measured else rate / family - HALF
     use = sum(ledger.use(id) for id, _ in ledger.keys(procedure.id, number))
     return Expected(procedure, gain, use, measured)
 
