@@ -264,7 +264,8 @@ def _heat(backbone: str, cells: Sequence[Cell]) -> Figure:
     sizes = [value.n for row in values for value in row if value is not None]
     few, many = min(sizes, default=0), max(sizes, default=0)
     each = f"{few}" if few == many else f"{few} to {many}"
-    note = f"Of {each} episodes each; intervals are in the table of that name." if sizes else ""
+    episodes = "episode" if many == 1 else "episodes"
+    note = f"Of {each} {episodes} each; intervals are in the table of that name." if sizes else ""
     return Figure(title, note, charts.heat(title, names, [cell.arm for cell in cells], values))
 
 
