@@ -70,8 +70,8 @@ LOGS = {
     ),
     "vectors_are_of_a_space": around(
         "save_vectors",
-        lambda original, store, fp, vectors: original(
-            fp, [(text, v) for text, v in vectors if (fp, text) not in store._data.vectors]
+        lambda original, store, fp, vectors, namespace="": original(
+            fp, [(text, v) for text, v in vectors if (fp, text) not in store._data.vectors], namespace
         ),
     ),
     "stats_count_what_is_there": after("stats", lambda stats, *_: changed(stats, waiting=stats.trajectories)),
@@ -352,13 +352,13 @@ class OwnVectors(MemoryStore):
         super().__init__(data)
         self._mine = set()
 
-    def save_vectors(self, fingerprint, vectors):
+    def save_vectors(self, fingerprint, vectors, namespace=""):
         vectors = list(vectors)
         self._mine |= {(fingerprint, text) for text, _ in vectors}
-        super().save_vectors(fingerprint, vectors)
+        super().save_vectors(fingerprint, vectors, namespace)
 
-    def vectors(self, fingerprint, texts):
-        return super().vectors(fingerprint, [text for text in texts if (fingerprint, text) in self._mine])
+    def vectors(self, fingerprint, texts, namespace=""):
+        return super().vectors(fingerprint, [text for text in texts if (fingerprint, text) in self._mine], namespace)
 
 
 class ClosesAll(MemoryStore):

@@ -186,7 +186,7 @@ class OwnVersion(MemoryStore):
         self.own += 1
         return super().forget(*arguments, **named)
 
-    def version(self):
+    def version(self, namespace=""):
         return self.own
 
 
@@ -270,7 +270,7 @@ CATCHING_UP = {
     "heads_carry_the_vectors_of_their_space": after(
         "heads", lambda found, store, ns, fp, since=0: [h._replace(vector=None) for h in found] if since else found
     ),
-    "the_version_changes_with_procedures": after("version", lambda version, *_: version * 10**6 + next(_ticks)),
+    "the_version_changes_with_procedures": after("version", lambda version, *_, **__: version * 10**6 + next(_ticks)),
     "the_version_tells_of_other_clients": Broken(
         OwnVersion, frozenset({"an_index_is_not_overtaken", "catching_up_beside_clients_misses_nothing"})
     ),

@@ -243,7 +243,8 @@ class Store(Protocol):
     def load(self, entries: Iterable[tuple[str, Entry]]) -> Loaded:
         """Append dumped entries, all of them or none; what is there already with the same content is skipped.
 
-        An error of `entries` itself comes through, and nothing was loaded. Counters follow from the outcomes. Entries are taken one by one: an error is about the one taken last.
+        An error of `entries` itself comes through, and nothing was loaded. Counters follow from the outcomes. Entries
+        are taken one by one: an error is about the one taken last.
 
         Raises:
             RecordError: an entry contradicts what is there, or refers to something that is not there.
@@ -277,7 +278,8 @@ class Store(Protocol):
     def version(self, namespace: str = "") -> int:
         """A number that changes whenever procedures may have changed, here or in another process.
 
-        It rests while nobody writes. Read before `heads`, it says whether to read them again. Where a namespace is named, what happens in others may leave it as it is.
+        It rests while nobody writes. Read before `heads`, it says whether to read them again. Where a namespace is
+        named, what happens in others may leave it as it is.
         """
 
     def close(self) -> None:

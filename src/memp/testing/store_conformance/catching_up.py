@@ -69,10 +69,13 @@ def a_head_says_what_an_index_needs(h: Harness) -> None:
 
 @rule()
 def heads_carry_the_vectors_of_their_space(h: Harness) -> None:
-    """A head has the cached vector of its current task in the space that was asked for, to the bit, or None."""
+    """A head has the cached vector of its current task in the space that was asked for, to the bit, or None; those
+    saved for no namespace too.
+    """
     add(h.store, "p", "q", "r")
     one, two = np.array([1 / 3, -0.0, 3e-45], dtype=np.float32), np.ones(2, dtype=np.float32)
-    h.store.save_vectors("one", [("task of p", one), ("another task", two)])
+    h.store.save_vectors("one", [("task of p", one)], NS)
+    h.store.save_vectors("one", [("another task", two)])
     same("vectors", [head.vector for head in h.store.heads(NS, "one")], [one.tobytes(), None, None])
     same("of another space", [head.vector for head in h.store.heads(NS, "two")], [None] * 3)
     seen = max(head.changed for head in h.store.heads(NS, "one"))
@@ -83,28 +86,35 @@ def heads_carry_the_vectors_of_their_space(h: Harness) -> None:
 
 @rule()
 def the_version_changes_with_procedures(h: Harness) -> None:
-    """`version` changes with every write and load, and rests while nothing is written."""
-    seen = [h.store.version()]
-    same("version at rest", h.store.version(), seen[0])
-    add(h.store, "p")
-    seen.append(h.store.version())
-    revise(h.store, "p", 2)
-    seen.append(h.store.version())
-    h.store.load([("elsewhere", entry) for entry in everything(h.store)])
-    seen.append(h.store.version())
-    h.store.find(NS, ["p"])
-    same("version at rest", h.store.version(), seen[-1])
-    same("different versions", len(set(seen)), 4)
+    """`version` changes with every write and load, and rests while nothing is written; that of all namespaces too."""
+    add(h.store, "other", namespace="elsewhere")
+    entries = everything(h.store, "elsewhere")
+    changes: list[Callable[[], object]] = [
+        lambda: add(h.store, "p"),
+        lambda: revise(h.store, "p", 2),
+        lambda: h.store.load([(NS, entry) for entry in entries]),
+    ]
+    seen = [(h.store.version(NS), h.store.version())]
+    for change in changes:
+        change()
+        seen.append((h.store.version(NS), h.store.version()))
+        h.store.find(NS, ["p"])
+        same("at rest", (h.store.version(NS), h.store.version()), seen[-1])
+    same(
+        "different versions of the namespace, of all",
+        [len(set(numbers)) for numbers in zip(*seen, strict=True)],
+        [4, 4],
+    )
 
 
 @rule("clients")
 def the_version_tells_of_other_clients(h: Harness) -> None:
     """`version` changes for a client when another one wrote."""
     reader, writer = h.client(), h.client()
-    seen = [reader.version()]
+    seen = [reader.version(NS)]
     for n in range(3):
         add(writer, f"p{n}")
-        seen.append(reader.version())
+        seen.append(reader.version(NS))
     same("different versions", len(set(seen)), 4)
 
 
@@ -135,7 +145,7 @@ class _Index:
         self._since, self._version = 0, -1
 
     def refresh(self) -> None:
-        version = self.store.version()
+        version = self.store.version(NS)
         if version == self._version:
             return
         for head in self.store.heads(NS, "", self._since):

@@ -48,7 +48,7 @@ def _planted(store: Store) -> None:
     led = revision("other", 3, content=content("task of other", f"beware of {MARK}"), reason=f'failed: "{TASK}"')
     put(store, Write(revision=led.model_copy(update={"evidence": ("marked",)})))
     revise(store, "other", 4)
-    store.save_vectors("f", [(TASK, np.ones(4, np.float32)), (f"{MARK} fact", np.zeros(4, np.float32))])
+    store.save_vectors("f", [(TASK, np.ones(4, np.float32)), (f"{MARK} fact", np.zeros(4, np.float32))], NS)
     store.save_draft(NS, "key", f"reply with {MARK}")
     play(store, "later", "built", "other")
     play(store, "last", "other", "beside")
@@ -75,7 +75,7 @@ def what_is_erased_leaves_no_trace(h: Harness) -> None:
     same("recall", list(h.store.recalls(NS, "r-marked")), [])
     same("built from", h.store.built_from(NS, b"o"), None)
     same("draft", h.store.draft(NS, "key"), None)
-    same("vectors", h.store.vectors("f", [TASK, f"{MARK} fact"]), {})
+    same("vectors", h.store.vectors("f", [TASK, f"{MARK} fact"], NS), {})
 
 
 @rule()
@@ -164,13 +164,13 @@ def views_notice_that_something_was_erased(h: Harness) -> None:
     the heads that changed.
     """
     _planted(h.store)
-    erasures, version = h.store.erasures(), h.store.version()
+    erasures, version = h.store.erasures(NS), h.store.version(NS)
     seen = max(head.changed for head in h.store.heads(NS, ""))
     add(h.store, "new")
-    same("erasures after a write", h.store.erasures(), erasures)
+    same("erasures after a write", h.store.erasures(NS), erasures)
     h.store.forget(NS, task=TASK, at=at(9))
-    expect(h.store.erasures() > erasures, "`erasures` did not grow")
-    expect(h.store.version() != version, "`version` did not change")
+    expect(h.store.erasures(NS) > erasures, "`erasures` did not grow")
+    expect(h.store.version(NS) != version, "`version` did not change")
     same("changed", sorted(heads(h.store, seen)), ["new", "other"])
 
 

@@ -53,8 +53,8 @@ def clients_see_each_other(h: Harness) -> None:
     put(one, Write(revision=revision("p", 2)), consume="t", by="u")
     same("a revision", [p.revision.number for p in two.find(NS, ["p"])], [2])
     same("taken", waiting(two), [])
-    one.save_vectors("space", [("task of p", np.ones(2, dtype=np.float32))])
-    same("a vector", two.vectors("space", ["task of p"])["task of p"].tolist(), [1, 1])
+    one.save_vectors("space", [("task of p", np.ones(2, dtype=np.float32))], NS)
+    same("a vector", two.vectors("space", ["task of p"], NS)["task of p"].tolist(), [1, 1])
 
 
 @rule()

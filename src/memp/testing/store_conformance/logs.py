@@ -162,25 +162,27 @@ def vectors_are_exact(h: Harness) -> None:
     texts = [*ODD, "", "e\u0301", "\u00e9", "x" * 100_000, *(f"text {n}" for n in range(2_000))]
     rows = np.random.default_rng(0).normal(size=(len(texts), 8)).astype(np.float32)
     rows[0] = [np.nan, np.inf, -np.inf, -0.0, 1e-45, 3.4028235e38, 1 / 3, 0]
-    h.store.save_vectors("one", zip(texts, rows, strict=True))
-    found = h.store.vectors("one", [*texts, "unknown"])
+    h.store.save_vectors("one", zip(texts, rows, strict=True), NS)
+    found = h.store.vectors("one", [*texts, "unknown"], NS)
     same("texts", set(found), set(texts))
     wrong = [text for text, row in zip(texts, rows, strict=True) if found[text].tobytes() != row.tobytes()]
     same("texts with another vector", wrong, [])
     same("types", {vector.dtype.name for vector in found.values()}, {"float32"})
-    same("nothing asked for", h.store.vectors("one", []), {})
+    same("nothing asked for", h.store.vectors("one", [], NS), {})
 
 
 @rule()
 def vectors_are_of_a_space(h: Harness) -> None:
     """Each fingerprint has vectors of its own, of its own length; saving again replaces; float64 becomes float32."""
-    h.store.save_vectors("one", [("text", np.ones(3, dtype=np.float32))])
-    h.store.save_vectors("two", [("text", np.array([1 / 3, 2.0]))])
-    same("of one", h.store.vectors("one", ["text"])["text"].tolist(), [1, 1, 1])
-    same("of two", h.store.vectors("two", ["text"])["text"].tolist(), np.array([1 / 3, 2.0], np.float32).tolist())
-    same("of three", h.store.vectors("three", ["text"]), {})
-    h.store.save_vectors("one", [("text", np.zeros(3, dtype=np.float32))])
-    same("replaced", h.store.vectors("one", ["text"])["text"].tolist(), [0, 0, 0])
+    h.store.save_vectors("one", [("text", np.ones(3, dtype=np.float32))], NS)
+    h.store.save_vectors("two", [("text", np.array([1 / 3, 2.0]))], NS)
+    same("of one", h.store.vectors("one", ["text"], NS)["text"].tolist(), [1, 1, 1])
+    same("of two", h.store.vectors("two", ["text"], NS)["text"].tolist(), np.array([1 / 3, 2.0], np.float32).tolist())
+    same("of three", h.store.vectors("three", ["text"], NS), {})
+    h.store.save_vectors("one", [("text", np.zeros(3, dtype=np.float32))], NS)
+    same("replaced", h.store.vectors("one", ["text"], NS)["text"].tolist(), [0, 0, 0])
+    h.store.save_vectors("one", [("common", np.ones(1, dtype=np.float32))])
+    same("saved for all", h.store.vectors("one", ["common"], NS)["common"].tolist(), [1])
 
 
 @rule()
