@@ -5,20 +5,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from memp.errors import BudgetExceeded, EnvironmentFailed, MempError, MissingExtra
+from memp.errors import BudgetExceeded, MempError, MissingExtra
 from memp.models.base import ChatModel
 from memp.models.metered import Metered
 from memp_bench.agents.episode import Episode
 from memp_bench.agents.registry import is_simulated
 from memp_bench.envs.alfworld import ALIASES
 from memp_bench.envs.base import Benchmark, PlansWithModel, Task
-from memp_bench.envs.travelplanner.benchmark import TravelPlanner
 from memp_bench.studies import memories
 from memp_bench.studies.accounts import working
 from memp_bench.studies.cells import CellPlan, MemoryPlan, builder_of, cells, config_of, distinct, memory_of
 from memp_bench.studies.config import RunConfig
+from memp_bench.studies.data import data_digests
 from memp_bench.studies.ledger import Ledger
-from memp_bench.studies.manifest import digest
 from memp_bench.studies.outcome import Noted, Outcome, Watch, group_sizes, rates_of, updates_of
 from memp_bench.studies.results import RecallResults
 from memp_bench.studies.spec import Limits, Place, Size, Study
@@ -160,36 +159,8 @@ class Laboratory:
         return self._listed(plan.place, learned.learned.split, learned.learned.games, 0)
 
     def data_digests(self) -> dict[str, str]:
-        """A digest for each set of tasks that is read from files: what they are called and what is in them.
-
-        A place of which nothing is chosen may lack its data; then there is no digest of it.
-        """
-        games: dict[str, dict[str, str]] = {}
-        found: dict[str, str] = {}
-        for place in self.size.places:
-            try:
-                if place.benchmark == "travelplanner" and not place.generated:
-                    house = self.house(place)
-                    found["travelplanner"] = _folder_digest(house.folder) if isinstance(house, TravelPlanner) else ""
-                if place.benchmark == "alfworld":  # household and the generated country are made by the code
-                    self._games(place, games)
-            except EnvironmentFailed as error:
-                if place.label in self._wanted:
-                    rest = "" if len(self._wanted) == 1 else "; --only TEXT runs the places whose data are there"
-                    raise EnvironmentFailed(f"{place.label}: {error}{rest}") from None
-        for name, files in games.items():
-            parts = (part for id in sorted(files) for part in (id.encode(), Path(files[id]).read_bytes()))
-            found[name] = digest(parts)
-        return found
-
-    def _games(self, place: Place, games: dict[str, dict[str, str]]) -> None:
-        """Add the files of a place's games and of those its memories are learned from."""
-        asked = [(place.split, place.games, seed) for seed in self.size.seeds]
-        if learned := self.size.learned.get(place.benchmark):
-            asked.append((learned.split, learned.games, 0))
-        for split, count, seed in asked:
-            tasks = self._listed(place, split, count, seed)
-            games.setdefault(f"alfworld {split}", {}).update((task.id, task.payload["game"]) for task in tasks)
+        """Digests of the data the study reads (`data.data_digests`)."""
+        return data_digests(self.size, house=self.house, listed=self._listed, wanted=self._wanted)
 
     # -- running -----------------------------------------------------------------------------------------
 
@@ -319,8 +290,3 @@ class Laboratory:
         for house in {id(house): house for house in self._houses.values()}.values():
             await house.close()
         self._houses.clear()
-
-
-def _folder_digest(folder: Path) -> str:
-    files = sorted(file for file in folder.rglob("*") if file.is_file() and file.suffix in (".gz", ".txt", ".csv"))
-    return digest(part for file in files for part in (file.relative_to(folder).as_posix().encode(), file.read_bytes()))
