@@ -1,0 +1,410 @@
+"""The shared store: PostgreSQL with pgvector, many processes and machines at once."""
+
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memp.recall import LeftOut, Recall, Recalled
+from memp.records import Outcome, Procedure, Receipt, Record, Revision, Trajectory
+from memp.stores.base import Compacted, Erased, Head, Stats, Waiting, Write, text_key
+from memp.stores.entries import Entry, Loaded, LoggedRecall
+from memp.stores.postgres import statements as sql
+from memp.stores.postgres import transfer
+from memp.stores.postgres.errors import translated
+from memp.stores.postgres.forgetting import compact_some, erase, still_there
+from memp.stores.postgres.pool import Pool, Row, Transaction
+from memp.stores.postgres.texts import all_of, plain, safe
+from memp.stores.postgres.writing import (
+    append,
+    check_credit,
+    check_parent,
+    check_same,
+    creditable,
+    insert_outcome,
+    insert_recall,
+    insert_receipt,
+    insert_trajectory,
+    packed_trajectory,
+)
+from memp.stores.statements import check_namespace, read_procedure, read_trajectory, stamp
+
+R = TypeVar("R", bound=Record)
+T = TypeVar("T")
+_ALL: Final = ""
+"""The namespace of what is asked about all of them."""
+
+
+class PostgresStore:
+    """A `Store` in a PostgreSQL database.
+
+    Args:
+        url: `postgresql://user@host/database`; what is missing comes from libpq's environment and files.
+        create: make the tables where there are none.
+        timeout: seconds to wait for a lock, a statement, a connection, and for a server that restarts.
+        pool: most connections of this process.
+
+    Raises:
+        MissingExtra: psycopg is not installed.
+        StoreError: no server answers, it refuses, is too old, has no pgvector ...
+    """
+
+    def __init__(self, url: str, *, create: bool = True, timeout: float = 30.0, pool: int = 8) -> None:
+        self._pool = Pool(url, create=create, timeout=timeout, size=pool)
+
+    # -- trajectories ------------------------------------------------------------------------------
+
+    def record(
+        self, namespace: str, trajectory: Trajectory, recall: Recall | None, outcome: Outcome | None, at: datetime
+    ) -> bool:
+        """See `Store.record`."""
+        check_namespace(namespace)
+        body = packed_trajectory(trajectory)
+        recall_id = None if recall is None else recall.id
+
+        def write(transaction: Transaction) -> bool:
+            held = transaction.hold(2)
+            before = transaction.send(sql.TRAJECTORY, id=safe(trajectory.id))
+            there = None if outcome is None else creditable(transaction, outcome)
+            seq, known = held(), before.row()
+            if known is not None:
+                transaction.undo = True
+                check_same((known[0], known[1]), trajectory, body, recall_id)
+                return False
+            insert_trajectory(transaction, trajectory, body, recall_id, stamp(at), seq + 1)
+            if recall is not None and outcome is not None and there is not None:
+                logged, credited = LoggedRecall.of(recall), outcome
+                if transaction.erased_at is not None and transaction.erased_at >= stamp(recall.at):
+                    logged, credited = still_there(transaction, logged, outcome)
+                check_credit(credited, there.rows(), namespace)
+                insert_recall(transaction, logged)
+                insert_outcome(transaction, credited, seq + 2)
+            return True
+
+        return self._pool.run(namespace, write, writes=True)
+
+    def trajectory(self, namespace: str, id: str) -> Trajectory | None:
+        """See `Store.trajectory`."""
+        rows = self._pool.read(namespace, sql.TRAJECTORY, id=safe(id))
+        return self._one(read_trajectory, rows)
+
+    def trajectories(self, namespace: str) -> Iterator[Trajectory]:
+        """See `Store.trajectories`."""
+        last = -1
+        while rows := self._pool.read(namespace, sql.TRAJECTORIES, seq=last, n=200):
+            last = rows[-1][0]
+            with translated(self.place):
+                found = [read_trajectory(row[1]) for row in rows]
+            yield from found
+
+    def waiting(self, namespace: str) -> Sequence[Waiting]:
+        """See `Store.waiting`."""
+        rows = self._pool.read(namespace, sql.WAITING)
+        with translated(self.place):
+            return [
+                Waiting(
+                    trajectory=read_trajectory(body),
+                    outcome=Outcome.model_validate_json(outcome) if outcome else None,
+                )
+                for body, outcome in rows
+            ]
+
+    def requeue(self, namespace: str, trajectory_id: str) -> bool:
+        """See `Store.requeue`."""
+
+        def write(transaction: Transaction) -> bool:
+            return transaction.send(sql.REQUEUE, id=safe(trajectory_id)).row() is not None
+
+        return self._pool.run(namespace, write, writes=True)
+
+    # -- procedures --------------------------------------------------------------------------------
+
+    def write(
+        self,
+        namespace: str,
+        writes: Sequence[Write],
+        *,
+        consume: str | None,
+        receipt_id: str,
+        receipt: Receipt | None = None,
+    ) -> bool:
+        """See `Store.write`."""
+        check_namespace(namespace)
+        ids = [safe(write.revision.procedure_id) for write in writes]
+
+        def body(transaction: Transaction) -> bool:
+            held = transaction.hold(len(writes) + 1)
+            current = transaction.send(sql.CURRENT, ids=ids)
+            if consume is not None:
+                taken = transaction.send(sql.CONSUME, id=safe(consume), by=safe(receipt_id))
+                if taken.row() is None:
+                    transaction.undo = True
+                    return False
+            seq = held()
+            heads: dict[str, int] = dict(current.rows())
+            for write in writes:
+                check_parent(write.revision, heads)
+                seq += 1
+                append(transaction, write, seq)
+                heads[safe(write.revision.procedure_id)] = write.revision.number
+            if receipt is not None:
+                insert_receipt(transaction, receipt, seq + 1)
+            transaction.send(sql.CHANGED, changed=seq + 1)
+            return True
+
+        return self._pool.run(namespace, body, writes=True)
+
+    def heads(self, namespace: str, fingerprint: str, since: int = 0) -> Sequence[Head]:
+        """See `Store.heads`."""
+        rows = self._pool.read(namespace, sql.HEADS, fingerprint=safe(fingerprint), since=since)
+        missing = {row[8] for row in rows if row[7] is None} if fingerprint else set()
+        shared = self._vectors(_ALL, fingerprint, sorted(missing)) if missing else {}
+        return [
+            Head(seq, plain(id), changed, status, success, plain(task), facts, vector or shared.get(key))
+            for seq, id, changed, status, success, task, facts, vector, key in rows
+        ]
+
+    def find(self, namespace: str, ids: Sequence[str]) -> Sequence[Procedure]:
+        """See `Store.find`."""
+        if not ids:
+            return []
+        rows = self._pool.read(namespace, sql.FIND, ids=[safe(id) for id in ids])
+        found = {p.id: p for p in self._procedures(namespace, rows)}
+        return [found[id] for id in ids if id in found]
+
+    def at(self, namespace: str, revisions: Sequence[tuple[str, int]]) -> Sequence[Procedure]:
+        """See `Store.at`."""
+        if not revisions:
+            return []
+        ids, numbers = [safe(id) for id, _ in revisions], [number for _, number in revisions]
+        rows = self._pool.read(namespace, sql.AT, ids=ids, numbers=numbers)
+        found = {(p.id, p.revision.number): p for p in self._procedures(namespace, rows)}
+        return [found[key] for key in revisions if key in found]
+
+    def built_from(self, namespace: str, origin: bytes) -> str | None:
+        """See `Store.built_from`."""
+        return self._one(plain, self._pool.read(namespace, sql.BUILT_FROM, origin=origin))
+
+    def history(self, namespace: str, id: str) -> Sequence[tuple[Revision, int, int]]:
+        """See `Store.history`."""
+        rows = self._pool.read(namespace, sql.HISTORY, id=safe(id))
+        with translated(self.place):
+            return [(Revision.model_validate_json(body), served, succeeded) for body, served, succeeded in rows]
+
+    def search(self, namespace: str, words: str, limit: int) -> Sequence[Procedure]:
+        """See `Store.search`."""
+        query = all_of(words)
+        if not query:
+            safe(namespace).encode()  # half of a surrogate pair is refused here too
+            return []
+        return self._procedures(namespace, self._pool.read(namespace, sql.SEARCH, query=query, n=limit))
+
+    # -- log ---------------------------------------------------------------------------------------
+
+    def log_recall(self, recall: Recall) -> None:
+        """See `Store.log_recall`."""
+
+        def write(transaction: Transaction) -> None:
+            transaction.send(sql.NAMED)
+            insert_recall(transaction, LoggedRecall.of(recall))
+
+        self._pool.run(recall.namespace, write, writes=True, durable=False)
+
+    def recalls(self, namespace: str, id: str | None = None, limit: int = 50) -> Sequence[Recall]:
+        """See `Store.recalls`."""
+        if id is not None:
+            rows = self._pool.read(namespace, sql.RECALL, id=safe(id))
+        else:
+            rows = self._pool.read(namespace, sql.LAST_RECALLS, n=limit)
+        with translated(self.place):
+            logged = [LoggedRecall.model_validate_json(body) for (body,) in rows[:limit]]
+        served = {(item[0], item[1]) for recall in logged for item in (*recall.ranked, *recall.withheld)}
+        found = {(p.id, p.revision.number): p for p in self.at(namespace, sorted(served))}
+        return [_recall(recall, namespace, found) for recall in logged]
+
+    def outcomes(self, namespace: str, limit: int = 50) -> Sequence[Outcome]:
+        """See `Store.outcomes`."""
+        return self._log(Outcome, self._pool.read(namespace, sql.LAST_OUTCOMES, n=limit))
+
+    def outcomes_since(self, namespace: str, seq: int = 0) -> Sequence[tuple[int, Outcome]]:
+        """See `Store.outcomes_since`."""
+        rows = self._pool.read(namespace, sql.OUTCOMES, seq=seq, n=None)
+        with translated(self.place):
+            return [(number, Outcome.model_validate_json(body)) for number, body in rows]
+
+    def log_receipt(self, namespace: str, receipt: Receipt) -> None:
+        """See `Store.log_receipt`."""
+        check_namespace(namespace)
+
+        def write(transaction: Transaction) -> None:
+            insert_receipt(transaction, receipt, transaction.hold(1)() + 1)
+
+        self._pool.run(namespace, write, writes=True)
+
+    def receipts(self, namespace: str, limit: int = 50) -> Sequence[Receipt]:
+        """See `Store.receipts`."""
+        return self._log(Receipt, self._pool.read(namespace, sql.LAST_RECEIPTS, n=limit))
+
+    # -- drafts and vectors ------------------------------------------------------------------------
+
+    def draft(self, namespace: str, key: str) -> str | None:
+        """See `Store.draft`."""
+        return self._one(plain, self._pool.read(namespace, sql.DRAFT, key=safe(key)))
+
+    def save_draft(self, namespace: str, key: str, text: str) -> None:
+        """See `Store.save_draft`."""
+
+        def write(transaction: Transaction) -> None:
+            transaction.send(sql.SAVE_DRAFT, key=safe(key), text=safe(text))
+
+        self._pool.run(namespace, write, writes=True)
+
+    def drop_drafts(self, namespace: str, keys: Sequence[str]) -> None:
+        """See `Store.drop_drafts`."""
+
+        def write(transaction: Transaction) -> None:
+            transaction.send(sql.DROP_DRAFTS, keys=[safe(key) for key in keys])
+            transaction.send(sql.DROP_LEFT_DRAFTS)
+
+        self._pool.run(namespace, write, writes=True, durable=False)
+
+    def vectors(self, fingerprint: str, texts: Sequence[str], namespace: str = "") -> dict[str, NDArray[np.float32]]:
+        """See `Store.vectors`."""
+        keys = {text: text_key(text) for text in texts}
+        found = self._vectors(namespace, fingerprint, sorted(set(keys.values())))
+        if namespace and len(found) < len(set(keys.values())):
+            found = self._vectors(_ALL, fingerprint, sorted(set(keys.values()) - set(found))) | found
+        return {text: np.frombuffer(found[key], dtype=np.float32) for text, key in keys.items() if key in found}
+
+    def save_vectors(
+        self, fingerprint: str, vectors: Iterable[tuple[str, NDArray[np.float32]]], namespace: str = ""
+    ) -> None:
+        """See `Store.save_vectors`."""
+        rows = {text_key(text): vector.astype(np.float32).tobytes() for text, vector in vectors}
+
+        def write(transaction: Transaction) -> None:
+            for key in sorted(rows):  # in one order, so that two who save the same do not wait for each other
+                transaction.send(sql.SAVE_VECTOR, fingerprint=safe(fingerprint), key=key, vector=rows[key])
+
+        if rows:
+            self._pool.run(namespace, write, writes=True, durable=False)
+
+    def _vectors(self, namespace: str, fingerprint: str, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        if not keys:
+            return {}
+        return dict(self._pool.read(namespace, sql.VECTORS, fingerprint=safe(fingerprint), keys=keys))
+
+    # -- the whole ---------------------------------------------------------------------------------
+
+    def namespaces(self) -> Sequence[str]:
+        """See `Store.namespaces`."""
+        return sorted(plain(name) for (name,) in self._pool.read(_ALL, sql.NAMESPACES, listing=True))
+
+    def stats(self, namespace: str) -> Stats:
+        """See `Store.stats`."""
+
+        def read(transaction: Transaction) -> tuple[Row | None, list[Row], Row | None]:
+            asked = [transaction.send(statement) for statement in (sql.COUNTS, sql.STATUSES, sql.SIZE)]
+            return asked[0].row(), asked[1].rows(), asked[2].row()
+
+        counts, statuses, size = self._pool.run(namespace, read)
+        assert counts is not None
+        names = ("trajectories", "waiting", "revisions", "recalls", "outcomes", "receipts")
+        return Stats(
+            **dict(zip(names, counts, strict=True)), procedures=dict(statuses), bytes=int(size[0] or 0) if size else 0
+        )
+
+    def dump(self, namespace: str) -> Generator[Entry, None, None]:
+        """See `Store.dump`."""
+        with self._pool.snapshot(namespace) as transaction:
+            yield from transfer.entries(transaction)
+
+    def load(self, entries: Iterable[tuple[str, Entry]]) -> Loaded:
+        """See `Store.load`."""
+
+        def write(transaction: Transaction) -> Loaded:
+            loader = transfer.Loader(transaction)
+            for namespace, entry in entries:
+                loader.take(namespace, entry)
+            return loader.finish()
+
+        return self._pool.run(_ALL, write, writes=True, again=False)
+
+    def forget(
+        self, namespace: str, *, trajectories: Collection[str] = (), task: str | None = None, at: datetime
+    ) -> Erased:
+        """See `Store.forget`. The bytes of the server's files are not searched: it keeps them until it vacuums."""
+        check_namespace(namespace)
+        return self._pool.run(
+            namespace, lambda it: erase(it, namespace, trajectories, task, at), writes=True, forgetting=True
+        )
+
+    def erasures(self, namespace: str = "") -> int:
+        """See `Store.erasures`."""
+        return self._number(namespace, sql.ERASURES, sql.ALL_ERASURES)
+
+    def compact(self, namespace: str, *, before: datetime) -> Compacted:
+        """See `Store.compact`."""
+        check_namespace(namespace)
+        parts: list[Compacted] = []
+        last: int | None = -1
+        while last is not None:  # in parts: others may write between them
+            work = partial(compact_some, before=before, after=last)
+            part, last = self._pool.run(namespace, work, writes=True, forgetting=True)
+            parts.append(part)
+        totals = {name: sum(getattr(part, name) for part in parts) for name in ("trajectories", "before", "after")}
+        return Compacted(**totals)
+
+    def version(self, namespace: str = "") -> int:
+        """See `Store.version`."""
+        return self._number(namespace, sql.VERSION, sql.ANY_VERSION)
+
+    @property
+    def place(self) -> str:
+        """Where it is, without the password."""
+        return self._pool.place
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        self._pool.close()
+
+    # -- rows --------------------------------------------------------------------------------------
+
+    def _number(self, namespace: str, of_one: str, of_all: str) -> int:
+        rows = self._pool.read(namespace, of_one) if namespace else self._pool.read(_ALL, of_all, listing=True)
+        return int(rows[0][0]) if rows else 0
+
+    def _one(self, read: Callable[[Any], T], rows: list[Row]) -> T | None:
+        with translated(self.place):
+            return read(rows[0][0]) if rows else None
+
+    def _log(self, kind: type[R], rows: list[Row]) -> list[R]:
+        with translated(self.place):
+            return [kind.model_validate_json(body) for (body,) in rows]
+
+    def _procedures(self, namespace: str, rows: list[Row]) -> list[Procedure]:
+        with translated(self.place):
+            return [read_procedure((plain(id), namespace, *rest)) for id, *rest in rows]
+
+
+def _recall(logged: LoggedRecall, namespace: str, found: dict[tuple[str, int], Procedure]) -> Recall:
+    def served(items: Iterable[tuple[str, int, float, str]]) -> tuple[Recalled, ...]:
+        there = [(found.get((id, number)), score, why) for id, number, score, why in items]
+        return tuple(Recalled(procedure=p, score=score, why=why) for p, score, why in there if p is not None)
+
+    return Recall(
+        id=logged.id,
+        namespace=namespace,
+        task=logged.task,
+        policy=logged.policy,
+        ranked=served(logged.ranked),
+        left_out=tuple(LeftOut(procedure_id=id, score=score, why=why) for id, score, why in logged.left_out),
+        withheld=served(logged.withheld),
+        note=logged.note,
+        agent=logged.agent,
+        facts=logged.facts,
+        at=logged.at,
+    )

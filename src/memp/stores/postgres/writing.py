@@ -1,0 +1,150 @@
+"""What is written within a transaction that holds its namespace: nobody else writes there meanwhile."""
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from memp.errors import Conflict, RecordError
+from memp.records import Outcome, Receipt, Revision, Trajectory
+from memp.stores.base import Write, text_key
+from memp.stores.entries import LoggedRecall
+from memp.stores.postgres import statements as sql
+from memp.stores.postgres.pool import Answer, Transaction
+from memp.stores.postgres.texts import plain, safe, searchable
+from memp.stores.statements import read_trajectory, stamp
+
+
+def packed_trajectory(trajectory: Trajectory) -> bytes:
+    """A trajectory as it is stored."""
+    return zlib.compress(trajectory.model_dump_json().encode(), 1)
+
+
+def check_same(known: tuple[bytes, str | None], trajectory: Trajectory, body: bytes, recall_id: str | None) -> None:
+    """See that a trajectory which is there is the one that comes.
+
+    Raises:
+        RecordError: it is another, or came with another recall.
+    """
+    if known[0] != body and read_trajectory(known[0]) != trajectory:
+        raise RecordError(f"trajectory {trajectory.id} was recorded before with other content; give it a new id")
+    before = None if known[1] is None else plain(known[1])
+    if before != recall_id:
+        raise RecordError(
+            f"trajectory {trajectory.id} was recorded before with {_recall(before)}, now it comes with "
+            f"{_recall(recall_id)}; a trajectory has one recall"
+        )
+
+
+def _recall(id: str | None) -> str:
+    return "no recall" if id is None else f"recall {id}"
+
+
+def insert_trajectory(
+    transaction: Transaction,
+    trajectory: Trajectory,
+    body: bytes,
+    recall_id: str | None,
+    at: str,
+    seq: int,
+    consumed_by: str | None = None,
+) -> None:
+    """Keep a trajectory that is not there."""
+    transaction.send(
+        sql.INSERT_TRAJECTORY,
+        id=safe(trajectory.id),
+        seq=seq,
+        body=body,
+        reward=trajectory.reward,
+        recall_id=None if recall_id is None else safe(recall_id),
+        consumed_by=consumed_by,
+        at=at,
+    )
+
+
+def insert_recall(transaction: Transaction, recall: LoggedRecall) -> None:
+    """Log a recall; a second time (it was logged when it was made) does nothing."""
+    transaction.send(sql.INSERT_RECALL, id=safe(recall.id), body=recall.model_dump_json())
+
+
+def insert_receipt(transaction: Transaction, receipt: Receipt, seq: int) -> None:
+    """Log a receipt. That of a whole operation takes the place of those of its parts (`<id>/1`, `<id>/2`, ...)."""
+    id = safe(receipt.id)
+    transaction.send(sql.DROP_PARTS, first=f"{id}/", last=f"{id}0")  # 0 follows the slash
+    transaction.send(sql.INSERT_RECEIPT, id=id, seq=seq, body=receipt.model_dump_json())
+
+
+def creditable(transaction: Transaction, outcome: Outcome) -> Answer:
+    """Ask which of the revisions that an outcome credits are there."""
+    ids, numbers = [safe(id) for id, _ in outcome.credited], [number for _, number in outcome.credited]
+    return transaction.send(sql.CREDITABLE, ids=ids, numbers=numbers)
+
+
+def insert_outcome(transaction: Transaction, outcome: Outcome, seq: int) -> None:
+    """Log an outcome; every procedure that was served gets it, by id and at the revision that was served."""
+    transaction.send(
+        sql.INSERT_OUTCOME,
+        id=safe(outcome.trajectory_id),
+        recall_id=safe(outcome.recall_id),
+        seq=seq,
+        body=outcome.model_dump_json(),
+    )
+    for id, number in outcome.credited:
+        transaction.send(sql.CREDIT, id=safe(id), number=number, won=int(outcome.success))
+
+
+def check_credit(outcome: Outcome, there: Iterable[Sequence[Any]], namespace: str) -> None:
+    """See that an outcome credits what is there: (safe id, number) of revisions.
+
+    Raises:
+        RecordError: it credits something else.
+    """
+    known = {(id, number) for id, number in there}
+    for id, number in outcome.credited:
+        if (safe(id), number) not in known:
+            raise RecordError(
+                f"recall {outcome.recall_id} served procedure {id} revision {number}, which namespace {namespace!r} "
+                "does not hold; record into the memory that made the recall"
+            )
+
+
+def check_parent(revision: Revision, heads: Mapping[str, int]) -> None:
+    """See that a revision follows the current one; `heads`: safe id -> number.
+
+    Raises:
+        Conflict: its parent is not the procedure's current revision.
+        RecordError: its number does not follow its parent's.
+    """
+    id = revision.procedure_id
+    if revision.number != (revision.parent or 0) + 1:
+        raise RecordError(f"revision {revision.number} of procedure {id} cannot follow {revision.parent}")
+    head = heads.get(safe(id))
+    if head != revision.parent:
+        raise Conflict(
+            f"procedure {id} is at revision {head}, not at {revision.parent}; "
+            "somebody revised it meanwhile: read it again and repeat"
+        )
+
+
+def append(transaction: Transaction, write: Write, changed: int) -> None:
+    """Append a revision whose parent was checked; the first one creates the procedure."""
+    revision = write.revision
+    content, id = revision.content, safe(revision.procedure_id)
+    transaction.send(
+        sql.INSERT_REVISION, id=id, number=revision.number, changed=changed, body=revision.model_dump_json()
+    )
+    state = {
+        "id": id,
+        "number": revision.number,
+        "changed": changed,
+        "status": revision.status,
+        "task": safe(content.task),
+        "task_key": text_key(content.task),
+        "facts": json.dumps(dict(content.facts), ensure_ascii=False),
+    }
+    if revision.number == 1:
+        created = {"at": stamp(revision.at), "success": write.success, "origin": write.origin}
+        transaction.send(sql.INSERT_PROCEDURE, **state, **created)
+    else:
+        transaction.send(sql.UPDATE_PROCEDURE, **state)
+    transaction.send(sql.SAVE_TEXT, id=id, words=searchable(content))
