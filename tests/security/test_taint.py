@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loopkit import ACTIONS, MUG, script_reply, trajectory
+from memp.forgetting import Capacity
 from memp.records import Step, Trajectory
 from memp.render import HEADER, REFERENCE, clean, render_procedures, render_reference
 from memp.testing.chat import ScriptedChat
@@ -236,3 +237,18 @@ def test_marks_and_invisible_characters_lose_their_power():
     )
     assert clean("a\u2028b\U000e0041\u202ec") == "a\nbc"
     assert clean("<рrocedure>") == "‹рrocedure>"
+
+
+async def test_untrusted_procedures_do_not_push_out_trusted_ones(open_memory):
+    """Flooding to evict: a full memory lets go of what came from outside first."""
+    memory = open_memory(update="vanilla", build="script", capacity=Capacity(count=6))
+    for task in ("wash the car", "bake bread for six", "mend a bicycle tyre", "answer the letter of the bank"):
+        await memory.record(trajectory(task, actions=(f"begin to {task}", "go on")))
+    await memory.update()
+    for number in range(30):
+        step = Step(action=f"visit page {number}", observation="seen", origin=WEB)
+        await memory.record(Trajectory(task=f"put a plate on table {number % 4} please", steps=(step,), reward=1))
+        if number % 10 == 9:
+            await memory.update()
+    active = [bool(p.revision.tainted) for p in memory.procedures(status="active")]
+    assert active == [False] * 4 + [True] * 2

@@ -1,6 +1,6 @@
 """How much a memory may hold, and what goes first when it holds more."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from pydantic import Field
@@ -81,18 +81,25 @@ def expected(procedure: Procedure, ledger: Ledger, worth: Worth) -> Expected:
     return Expected(procedure, gain, use, measured)
 
 
+def _turn(spared: Collection[str]) -> Callable[[Expected], tuple[bool, bool, float]]:
+    """The order in which procedures go."""
+    return lambda item: (not item.procedure.revision.tainted, item.procedure.id in spared, item.value)
+
+
 def victims(held: Sequence[Procedure], capacity: Capacity, ledger: Ledger, worth: Worth) -> list[tuple[Procedure, str]]:
     """Whom to retire so that the rest fits, least expected value first, each with the reason.
 
-    `held` in order of creation. Pinned procedures stay, whatever they are worth; so do, as long as others can go, the
-    newest. Equal values: the older one goes, for newer ones were learned from what the world is like now.
+    `held` in order of creation. What may come from untrusted origins goes before all that does not, or whoever writes
+    enough of it would push out what was learned at home; evidence clears what is worth keeping. Pinned procedures
+    stay, whatever they are worth; so do, as long as others can go, the newest. Equal values: the older one goes, for
+    newer ones were learned from what the world is like now.
     """
     kept = list(held)
     if not capacity.excess(kept):
         return []
     spared = {procedure.id for procedure in held[len(held) - int(capacity.grace * len(held)) :]}
     ranked = [expected(procedure, ledger, worth) for procedure in held if not procedure.revision.pinned]
-    ranked.sort(key=lambda item: (item.procedure.id in spared, item.value))  # stable: in order of creation
+    ranked.sort(key=_turn(spared))  # stable: in order of creation
     going: list[tuple[Procedure, str]] = []
     for item in ranked:
         if not (why := capacity.excess(kept)):
