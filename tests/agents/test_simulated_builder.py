@@ -9,14 +9,14 @@ from memp.build.rules import RuleDistiller
 from memp.errors import UnusableReply
 from memp.models.base import Message
 from memp.records import Content, Script, Step, Trajectory
-from memp.render import render_content
+from memp.render import clean, render_content
 from memp.testing.faults import Faults
 from memp.testing.wire import WireServer
 from memp_bench.agents.registry import backbone
 from memp_bench.agents.simulated.builder import build_reply, read_procedure, read_record
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=30)
-LINES = st.lists(WORDS.filter(lambda w: w.strip() == w and ":" not in w and "<" not in w), max_size=3).map("\n".join)
+LINES = st.lists(WORDS.filter(lambda w: w.strip() == w and ":" not in w and clean(w) == w), max_size=3).map("\n".join)
 
 
 class NoDrafts:
