@@ -4,7 +4,7 @@ import numpy as np
 from broken_procedures import space
 from sabotage import Broken, after, around, changed, quiet
 
-from memp.errors import RecordError, StoreError
+from memp.errors import RecordError, StoreBusy, StoreError
 from memp.records import Author, Step
 from memp.stores.entries import Loaded, LoggedRecall
 from memp.testing.store import MemoryStore
@@ -245,13 +245,23 @@ def dumps_in_pieces(original, store, namespace):
     yield from list(original(namespace))[1:]
 
 
+def holds_on(original, store, namespace):
+    store.open = getattr(store, "open", 0) + 1
+    if store.open > 30:
+        raise StoreBusy("too many connections")
+    yield from original(namespace)
+    store.open -= 1
+
+
 TRANSFER = {
+    "an_abandoned_dump_holds_nothing": around("dump", holds_on),
     "a_dump_holds_everything_in_order": around(
         "dump",
         lambda original, store, ns: (
             changed(e, recorded_at=e.recorded_at.replace(year=2000)) if e.kind == "trajectory" else e
             for e in original(ns)
         ),
+        "times_are_exact",
     ),
     "dump_and_load_lose_nothing": after("load", lambda loaded, *_: changed(loaded, receipts=0)),
     "loading_again_skips_everything": then(waits_again),

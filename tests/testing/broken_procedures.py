@@ -1,11 +1,12 @@
 """Stores that break rules of recording, procedures and catching up."""
 
 import itertools
+import threading
 import time
 
 from sabotage import Broken, after, around, changed, quiet, racing
 
-from memp.errors import Conflict, RecordError
+from memp.errors import Conflict, RecordError, StoreBusy
 from memp.testing._loading import Loading
 from memp.testing.store import MemoryStore
 
@@ -73,12 +74,38 @@ def requeues_at_the_end(original, store, namespace, id):
     return done
 
 
+def to_seconds(at):
+    return at.replace(microsecond=0)
+
+
 def cuts_tasks(original, store, namespace, trajectory, *rest):
     return original(namespace, changed(trajectory, task=trajectory.task[:65_535]), *rest)
 
 
+def reads_live(original, store, namespace):
+    return (told.trajectory for told in space(store, namespace).trajectories.values())
+
+
+def writes_live(store):
+    """Its trajectories are those of a dictionary that is being written to."""
+
+    def record(self, namespace, trajectory, recall, outcome, at):
+        kept = self._space(namespace).trajectories
+        done = MemoryStore.record(self, namespace, trajectory, recall, outcome, at)
+        if done:
+            kept[trajectory.id] = self._space(namespace).trajectories[trajectory.id]
+        return done
+
+    store.store.record = record
+    return store
+
+
 RECORDING = {
-    "a_trajectory_comes_back_whole": after("trajectory", lambda t, *_: t and changed(t, started_at=None)),
+    "trajectories_may_be_read_while_writing": writes_live(
+        around("trajectories", reads_live, "a_dump_is_of_one_moment")
+    ),
+    "times_are_exact": around("record", lambda original, store, *given: original(*given[:-1], to_seconds(given[-1]))),
+    "a_trajectory_comes_back_whole": after("trajectory", lambda t, *_: t and changed(t, source="")),
     "trajectories_keep_their_order": after("trajectories", lambda found, *_: iter(sorted(found, key=lambda t: t.id))),
     "recording_again_does_nothing": around("record", credits_twice, "threads_credit_once", "clients_credit_once"),
     "equal_records_are_the_same": around("record", compares_text),
@@ -315,5 +342,20 @@ TOGETHER = {
     "threads_take_once": around("write", takes_late, "clients_take_once"),
     "clients_take_once": racing("write", *CLIENTS, BESIDE[1], per_client=True),
 }
+
+busy = threading.Lock()
+
+
+def in_each_others_way(original, store, fingerprint, vectors, namespace=""):
+    if not busy.acquire(blocking=False):
+        raise StoreBusy("deadlock detected")
+    try:
+        time.sleep(0.002)
+        original(fingerprint, vectors, namespace)
+    finally:
+        busy.release()
+
+
+TOGETHER["clients_save_the_same_vectors"] = around("save_vectors", in_each_others_way)
 
 BROKEN: dict[str, Broken] = RECORDING | PROCEDURES | CATCHING_UP | TOGETHER

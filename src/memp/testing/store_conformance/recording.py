@@ -1,5 +1,8 @@
 """Rules of `record`, `trajectory`, `trajectories`, `waiting` and `requeue`."""
 
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import islice
+
 from memp.errors import RecordError
 from memp.records import Step, Usage
 from memp.stores.base import Write
@@ -24,6 +27,9 @@ from memp.testing.store_conformance.kit import (
     waiting,
 )
 from memp.testing.store_conformance.rule import rule
+
+FIRST = datetime(1, 1, 1, tzinfo=UTC)
+LAST = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
 
 @rule()
@@ -57,6 +63,34 @@ def trajectories_keep_their_order(h: Harness) -> None:
     record(h.store, *ids)
     same("trajectories", [t.id for t in h.store.trajectories(NS)], ids)
     same("waiting", waiting(h.store), ids)
+
+
+@rule()
+def trajectories_may_be_read_while_writing(h: Harness) -> None:
+    """Who goes through `trajectories` may write meanwhile, and sees each of those that were there, once, in order."""
+    ids = [f"t{n:03d}" for n in range(230)]
+    record(h.store, *ids)
+    found = []
+    for told in islice(h.store.trajectories(NS), 300):
+        found.append(told.id)
+        if len(found) <= 3:
+            record(h.store, f"new-{len(found)}")
+    same("those that were there", [id for id in found if not id.startswith("new")], ids)
+    same("each once", len(set(found)), len(found))
+
+
+@rule()
+def times_are_exact(h: Harness) -> None:
+    """Times come back to the microsecond, as the same moment, whatever their zone, from the first year to the last."""
+    zone = timezone(timedelta(hours=-9, minutes=-30))
+    for n, when in enumerate((at(0.000001).astimezone(zone), FIRST, LAST)):
+        told = trajectory(f"t{n}", started_at=when, finished_at=when)
+        h.store.record(NS, told, None, None, when)
+        add(h.store, f"p{n}", at=when)
+        same("of a trajectory", h.store.trajectory(NS, f"t{n}"), told)
+        same("of a procedure", [p.created_at for p in h.store.find(NS, [f"p{n}"])], [when])
+        said = [e.recorded_at for e in everything(h.store) if e.kind == "trajectory" and e.trajectory.id == f"t{n}"]
+        same("of recording", said, [when])
 
 
 @rule()

@@ -2,10 +2,13 @@
 
 import asyncio
 import multiprocessing
+import random
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import TypeVar
+
+import numpy as np
 
 from memp.errors import Conflict
 from memp.records import Step, Trajectory
@@ -47,16 +50,18 @@ def _at_once(work: Callable[[int, Store], T], stores: Sequence[Store]) -> list[T
 
 
 def _plays(worker: int, store: Store) -> None:
-    """Record with credit to procedure p, every other one a success, and look."""
+    """Record with credit to p and q (in either order), every other one a success, and look."""
+    served = ("p", "q") if worker % 2 else ("q", "p")
     for n in range(ROUNDS):
-        expect(play(store, f"t{worker}-{n}", "p", reward=n % 2), "recording a new trajectory returned False")
+        expect(play(store, f"t{worker}-{n}", *served, reward=n % 2), "recording a new trajectory returned False")
         expect(store.trajectory(NS, f"t{worker}-{n}") is not None, "what was recorded is not there")
         store.log_receipt(NS, receipt(f"u{worker}-{n}"))
 
 
 def _nothing_lost(store: Store, workers: int) -> None:
     everyone = sorted(f"t{worker}-{n}" for worker in range(workers) for n in range(ROUNDS))
-    same("counters", counters(store, "p"), [(workers * ROUNDS, workers * ROUNDS // 2)])
+    for id in ("p", "q"):
+        same("counters", counters(store, id), [(workers * ROUNDS, workers * ROUNDS // 2)])
     same("outcomes", sorted(o.trajectory_id for o in store.outcomes(NS, 10_000)), everyone)
     same("waiting", sorted(waiting(store)), everyone)
     same("recalls", len(store.recalls(NS, None, 10_000)), workers * ROUNDS)
@@ -66,15 +71,15 @@ def _nothing_lost(store: Store, workers: int) -> None:
 @rule()
 def threads_lose_nothing(h: Harness) -> None:
     """Threads that record through one store lose no outcome, credit none twice, and read what they wrote."""
-    add(h.store, "p")
-    _at_once(_plays, [h.store] * 5)
-    _nothing_lost(h.store, 5)
+    add(h.store, "p", "q")
+    _at_once(_plays, [h.store] * 12)
+    _nothing_lost(h.store, 12)
 
 
 @rule("clients")
 def clients_lose_nothing(h: Harness) -> None:
     """Likewise several clients at once."""
-    add(h.store, "p")
+    add(h.store, "p", "q")
     _at_once(_plays, [h.client() for _ in range(4)])
     _nothing_lost(h.store, 4)
 
@@ -82,12 +87,12 @@ def clients_lose_nothing(h: Harness) -> None:
 @rule()
 def tasks_lose_nothing(h: Harness) -> None:
     """Likewise tasks of an event loop whose calls run in threads, interleaved call by call."""
-    add(h.store, "p")
+    add(h.store, "p", "q")
 
     async def one(worker: int) -> None:
         for n in range(ROUNDS):
             id, reward = f"t{worker}-{n}", float(n % 2)
-            await asyncio.to_thread(play, h.store, id, "p", reward=reward)
+            await asyncio.to_thread(play, h.store, id, "p", "q", reward=reward)
             await asyncio.sleep(0)
             await asyncio.to_thread(h.store.log_receipt, NS, receipt(f"u{worker}-{n}"))
 
@@ -109,7 +114,7 @@ def _plays_elsewhere(connect: Callable[[], Store], worker: int) -> None:
 @rule("processes")
 def processes_lose_nothing(h: Harness) -> None:
     """Likewise several processes at once."""
-    add(h.store, "p")
+    add(h.store, "p", "q")
     assert h.connect is not None
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         for job in [pool.submit(_plays_elsewhere, h.connect, worker) for worker in range(2)]:
@@ -148,13 +153,14 @@ def clients_credit_once(h: Harness) -> None:
 
 
 def _revised_in_turn(stores: Sequence[Store]) -> None:
-    add(stores[0], "p")
+    add(stores[0], "p", "q")
 
     def revises(worker: int, store: Store) -> list[int]:
         won = []
         for number in range(2, 2 + ROUNDS):
+            both = [Write(revision=revision(id, number)) for id in (("p", "q") if worker % 2 else ("q", "p"))]
             try:
-                put(store, Write(revision=revision("p", number)), Write(revision=revision(f"with-{worker}-{number}")))
+                put(store, *both, Write(revision=revision(f"with-{worker}-{number}")))
                 won.append(number)
             except Conflict:
                 pass
@@ -164,13 +170,14 @@ def _revised_in_turn(stores: Sequence[Store]) -> None:
     numbers = [r.number for r, _, _ in stores[0].history(NS, "p")]
     same("numbers of the history", numbers, list(range(1, len(numbers) + 1)))
     same("acknowledged revisions", acknowledged, numbers[1:])
-    same("what came with them", len(heads(stores[0])), len(numbers))
+    same("numbers of the other", [r.number for r, _, _ in stores[0].history(NS, "q")], numbers)
+    same("what came with them", len(heads(stores[0])), len(numbers) + 1)
 
 
 @rule()
 def threads_revise_in_turn(h: Harness) -> None:
-    """Of threads that revise one procedure at once, one is acknowledged and the others are told of a Conflict; each
-    revision is there once, with what was written beside it.
+    """Of threads that revise the same procedures at once, in any order, one is acknowledged and the others are told of
+    a Conflict; each revision is there once, with what was written beside it.
     """
     _revised_in_turn([h.store] * 3)
 
@@ -206,3 +213,20 @@ def threads_take_once(h: Harness) -> None:
 def clients_take_once(h: Harness) -> None:
     """Likewise of clients."""
     _taken_once([h.client() for _ in range(3)])
+
+
+@rule("clients")
+def clients_save_the_same_vectors(h: Harness) -> None:
+    """Clients that save vectors of the same texts at once, each in an order of its own, do not get into each other's
+    way.
+    """
+    texts = [f"text {n}" for n in range(200)]
+
+    def saves(worker: int, store: Store) -> None:
+        for n in range(3):
+            mine = random.Random(10 * worker + n).sample(texts, len(texts))
+            store.save_vectors("space", [(text, np.full(4, len(text), np.float32)) for text in mine], NS)
+
+    _at_once(saves, [h.client() for _ in range(3)])
+    found = h.store.vectors("space", texts, NS)
+    same("vectors", {text: vector[0] for text, vector in found.items()}, {text: len(text) for text in texts})

@@ -247,3 +247,15 @@ def a_dump_is_of_one_moment(h: Harness) -> None:
     found += dump
     same("dump", found, before)
     expect(len(everything(one)) > len(before), "what was written meanwhile is not in the next dump")
+
+
+@rule()
+def an_abandoned_dump_holds_nothing(h: Harness) -> None:
+    """A dump that was begun and given up leaves nothing behind that others would wait for, however often it happens."""
+    fill(h.store)
+    for _ in range(40):
+        dump = h.store.dump(NS)
+        same("first entry", next(dump).kind, "trajectory")
+        dump.close()
+    play(h.store, "later", "p")
+    same("waiting", waiting(h.store), ["t1", "t3", "later"])
