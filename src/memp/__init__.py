@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from memp.memory import AsyncProceduralMemory
     from memp.recall import Recall
     from memp.records import Outcome, Procedure, Receipt, Revision, Script, Step, Trajectory, Usage
+    from memp.stores.connect import connect
     from memp.sync import ProceduralMemory
     from memp.update.discard import Discard
 
@@ -51,6 +52,7 @@ _HOMES = {
     "Discard": "memp.update.discard",
     "ProceduralMemory": "memp.sync",
     "Recall": "memp.recall",
+    "connect": "memp.stores.connect",
 }
 
 __all__ = [
@@ -75,6 +77,7 @@ __all__ = [
     "UnknownName",
     "Usage",
     "__version__",
+    "connect",
 ]
 
 

@@ -28,7 +28,7 @@ from memp.render import HEADER, REFERENCE, REFERENCE_WRAPPING, WRAPPING, approxi
 from memp.retrieve import Hit, Index, Query, RetrievePolicy, UsesEvidence, retrieve_policy
 from memp.standing import Standing
 from memp.stores.base import Store, text_key
-from memp.stores.sqlite import SqliteStore
+from memp.stores.connect import connect
 from memp.trust import Redactor, Trusted
 from memp.trust.judge import Judge
 from memp.update import Discard, Guard, Guarded, Replay, UpdatePolicy, update_policy
@@ -54,7 +54,7 @@ class AsyncProceduralMemory(Learning):
     """Procedural memory for agents, for use in async code. `ProceduralMemory` is the same for sync code.
 
     Args:
-        store: a path (one SQLite file, created if missing) or a `Store`.
+        store: a path (one SQLite file, created if missing), `postgresql://user@host/database`, or a `Store`.
         namespace: memories of different namespaces never meet.
         build: `trajectory`, `script`, `proceduralization`, or a `BuildPolicy`.
         retrieve: `random`, `query`, `avefact`, or a `RetrievePolicy`.
@@ -122,7 +122,7 @@ class AsyncProceduralMemory(Learning):
             updating = Guarded(updating, guard, replay)
         self.retrieving = retrieve_policy(retrieve, seed=seed)
         meter = meter if meter is not None else Meter()
-        store = store if not isinstance(store, str | Path) else SqliteStore(store)
+        store = store if not isinstance(store, str | Path) else connect(store)
         drafts = StoredDrafts(store, namespace)
         self.model = model
         self._distiller: Distiller = RuleDistiller() if model is None else ModelDistiller(Metered(model, meter), drafts)

@@ -6,31 +6,43 @@ from typing import TYPE_CHECKING
 
 import click
 
+from memp.stores.connect import connect, is_url
+
 if TYPE_CHECKING:
     from memp.forgetting import Forgetting
     from memp.records import Revision
+
+
+class Place(click.ParamType):  # type: ignore[type-arg]  # generic for newer clicks only
+    """A file, or the address of a database."""
+
+    name = "place"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        """An address as it is, anything else as a path."""
+        return Path(value) if isinstance(value, str) and not is_url(value) else value
+
 
 memory_option = click.option(
     "--memory",
     "-m",
     "path",
-    type=click.Path(path_type=Path),
-    default=Path("memp.db"),
+    type=Place(),
+    default="memp.db",
     show_default=True,
-    help="The memory file.",
+    help="The memory: a file, or postgresql://user@host/database.",
 )
 namespace_option = click.option(
     "--namespace", "-n", default="default", show_default=True, help="Which of the memories in the file."
 )
 
 
-def opened(path: Path, namespace: str) -> "Forgetting":
+def opened(path: Path | str, namespace: str) -> "Forgetting":
     """The memory at `path`; never creates one."""
     from memp.forgetting import Forgetting
     from memp.records import new_id, now
-    from memp.stores.sqlite import SqliteStore
 
-    store = SqliteStore(path, create=False)
+    store = connect(path, create=False)
     click.get_current_context().call_on_close(store.close)
     return Forgetting(store, namespace, now, new_id)
 

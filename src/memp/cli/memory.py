@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memp.cli import curate, forget
+from memp.cli import copy, curate, forget
 from memp.cli.held import author, memory_option, namespace_option, opened, when
 from memp.cli.output import json_option, reports_errors, table
+from memp.stores.connect import connect
 
 if TYPE_CHECKING:
     from memp.records import Procedure, Revision
@@ -26,7 +27,7 @@ def memory() -> None:
     """
 
 
-for _command in (*curate.COMMANDS, *forget.COMMANDS):
+for _command in (*curate.COMMANDS, *forget.COMMANDS, *copy.COMMANDS):
     memory.add_command(_command)
 
 
@@ -157,10 +158,9 @@ def stats(path: Path, namespace: str, as_json: bool) -> None:
 def export_(file: Path, path: Path, namespace: str | None, as_json: bool) -> None:
     """Write a memory to FILE (JSON Lines; - is stdout). Nothing is lost but caches; import brings it back."""
     from memp.exchange import export_jsonl
-    from memp.stores.sqlite import SqliteStore
 
     to_stdout = str(file) == "-"
-    with closing(SqliteStore(path, create=False)) as store:
+    with closing(connect(path, create=False)) as store:
         done = export_jsonl(store, namespace, sys.stdout.buffer if to_stdout else file)
     if as_json and not to_stdout:
         click.echo(done.model_dump_json())
@@ -178,11 +178,10 @@ def import_(file: Path, path: Path, namespace: str | None, as_json: bool) -> Non
     """Add an export to a memory, creating it if need be: all of FILE or nothing. What is there already is skipped."""
     from memp.errors import StoreMissing
     from memp.exchange import import_jsonl
-    from memp.stores.sqlite import SqliteStore
 
     if str(file) != "-" and not file.exists():  # before a memory is made for it
         raise StoreMissing(f"there is no file {file} to import")
-    with closing(SqliteStore(path)) as store:
+    with closing(connect(path)) as store:
         done = import_jsonl(store, sys.stdin.buffer if str(file) == "-" else file, namespace=namespace)
     if as_json:
         click.echo(done.model_dump_json())

@@ -185,8 +185,8 @@ SAVE_DRAFT: Final = """
     ON CONFLICT (namespace, key) DO UPDATE SET text = excluded.text"""
 DROP_DRAFTS: Final = "DELETE FROM memp.drafts WHERE namespace = %(ns)s AND key = ANY(%(keys)s)"
 DROP_LEFT_DRAFTS: Final = """
-    DELETE FROM memp.drafts WHERE namespace = %(ns)s AND NOT EXISTS
-    (SELECT FROM memp.trajectories t WHERE t.namespace = %(ns)s AND t.consumed_by IS NULL)"""
+    DELETE FROM memp.drafts d WHERE d.namespace = %(ns)s AND NOT EXISTS
+    (SELECT FROM memp.trajectories t WHERE t.namespace = d.namespace AND t.consumed_by IS NULL)"""
 VECTORS: Final = """
     SELECT key, vector FROM memp.vectors
     WHERE namespace = %(ns)s AND fingerprint = %(fingerprint)s AND key = ANY(%(keys)s)"""
@@ -198,12 +198,12 @@ SAVE_VECTOR: Final = """
 # -- the whole -------------------------------------------------------------------------------------
 
 COUNTS: Final = """
-    SELECT (SELECT count(*) FROM memp.trajectories WHERE namespace = %(ns)s),
-           (SELECT count(*) FROM memp.trajectories WHERE namespace = %(ns)s AND consumed_by IS NULL),
-           (SELECT count(*) FROM memp.revisions WHERE namespace = %(ns)s),
-           (SELECT count(*) FROM memp.recalls WHERE namespace = %(ns)s),
-           (SELECT count(*) FROM memp.outcomes WHERE namespace = %(ns)s),
-           (SELECT count(*) FROM memp.receipts WHERE namespace = %(ns)s)"""
+    SELECT (SELECT count(*) FROM memp.trajectories t WHERE t.namespace = %(ns)s),
+           (SELECT count(*) FROM memp.trajectories w WHERE w.namespace = %(ns)s AND w.consumed_by IS NULL),
+           (SELECT count(*) FROM memp.revisions r WHERE r.namespace = %(ns)s),
+           (SELECT count(*) FROM memp.recalls c WHERE c.namespace = %(ns)s),
+           (SELECT count(*) FROM memp.outcomes o WHERE o.namespace = %(ns)s),
+           (SELECT count(*) FROM memp.receipts e WHERE e.namespace = %(ns)s)"""
 STATUSES: Final = """
     SELECT status, count(*) FROM memp.procedures WHERE namespace = %(ns)s GROUP BY status ORDER BY status"""
 SIZE: Final = """

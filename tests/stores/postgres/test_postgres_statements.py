@@ -1,0 +1,96 @@
+"""No statement lacks its namespace or joins across namespaces: the tables shard by it."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import memp.stores.postgres
+from memp.stores.postgres import statements
+from memp.stores.postgres.migrations import MIGRATIONS, TABLES
+
+STATEMENTS = {
+    name: re.sub(r"'[^']*'", "''", text)
+    for name, text in vars(statements).items()
+    if name.isupper() and not name.startswith("_")
+}
+OF_ALL = {"NAMESPACES", "ANY_VERSION", "ALL_ERASURES"}
+"""What is asked about all namespaces, of the table that lists them."""
+NO_ALIAS = "AS|SET|WHERE|ON|ORDER|VALUES|LEFT|JOIN|DO|USING|GROUP|LIMIT"
+
+
+def tables(text):
+    """(alias or name, table) of every table that a statement reads or writes."""
+    found = re.findall(rf"\b(?:FROM|JOIN|INTO|UPDATE)\s+memp\.(\w+)(?:\s+(?:AS\s+)?(?!(?:{NO_ALIAS})\b)(\w+))?", text)
+    assert len(found) == len(re.findall(r"\bmemp\.\w+", text)), f"not understood: {text}"
+    return [(alias or table, table) for table, alias in found]
+
+
+def bound(text):
+    """The aliases whose namespace is that of the transaction: by a value, or by one they are joined to."""
+    found = {match[1] or "" for match in re.finditer(r"\b(?:(\w+)\.)?namespace = %\(ns\)s", text)}
+    joined = re.findall(r"\b(\w+)\.namespace = (\w+)\.namespace", text)
+    while more := {alias for pair in joined for alias in pair if set(pair) & found} - found:
+        found |= more
+    return found
+
+
+def check(text):
+    """See that a statement is about one namespace only."""
+    used = tables(text)
+    inserted = re.search(r"INSERT INTO memp\.\w+ (?:AS \w+ )?\(namespace,[^)]*\)\s+VALUES \(%\(ns\)s,", text)
+    if len(used) == 1:
+        assert inserted or bound(text), f"no namespace: {text}"
+        assert not ("INSERT" in text and not inserted), text
+    else:  # every table has an alias of its own, so that it is plain whose namespace is meant
+        assert len(dict(used)) == len(used), f"two tables of one name: {text}"
+        assert {alias for alias, _ in used} <= bound(text), f"a table of any namespace: {text}"
+
+
+@pytest.mark.parametrize("name", [name for name in STATEMENTS if "memp." in STATEMENTS[name] and name not in OF_ALL])
+def test_every_table_of_a_statement_is_of_one_namespace(name):
+    check(STATEMENTS[name])
+
+
+def test_what_is_asked_about_all_reads_the_list_and_what_it_names():
+    for name in OF_ALL:
+        others = [alias for alias, table in tables(STATEMENTS[name]) if table != "namespaces"]
+        assert all(f"{alias}.namespace = n.namespace" in STATEMENTS[name] for alias in others)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT body FROM memp.recalls WHERE id = %(id)s",
+        "SELECT t.id FROM memp.trajectories t JOIN memp.outcomes o ON o.seq = t.seq WHERE t.namespace = %(ns)s",
+        "UPDATE memp.revisions SET served = 1 WHERE procedure_id = %(id)s",
+        "SELECT o.body FROM memp.trajectories t, memp.outcomes o WHERE t.namespace = %(ns)s",
+        "DELETE FROM memp.drafts",
+        "INSERT INTO memp.drafts (key, text) VALUES (%(key)s, %(text)s)",
+    ],
+)
+def test_the_check_notices(text):
+    with pytest.raises(AssertionError):
+        check(text)
+
+
+def test_every_key_and_index_begins_with_the_namespace():
+    made = [statement for migration in MIGRATIONS for statement in migration]
+    assert {re.search(r"CREATE TABLE memp\.(\w+)", s)[1] for s in made if "CREATE TABLE" in s} == set(TABLES)
+    for statement in made:
+        for columns in re.findall(r"(?:PRIMARY KEY|UNIQUE|INDEX \w+ ON memp\.\w+(?: USING \w+)?) \((\w+)", statement):
+            assert columns == "namespace", statement
+        if "CREATE TABLE" in statement:
+            assert "PRIMARY KEY" in statement
+
+
+def test_there_is_no_sql_elsewhere():
+    """So that what is checked here is all there is; migrations may say more, for a database that has none yet."""
+    spoken = re.compile(r"\b(SELECT|INSERT INTO|UPDATE|DELETE FROM)\b.*\bmemp\.", re.DOTALL)
+    for path in Path(memp.stores.postgres.__file__).parent.glob("*.py"):
+        if path.name in ("statements.py", "migrations.py"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not spoken.search(node.value), f"{path.name}: {node.value}"
