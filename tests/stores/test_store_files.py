@@ -73,7 +73,7 @@ def test_a_file_of_a_newer_version(open_store, filled):
     raw = sqlite3.connect(filled)
     raw.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 3}")
     raw.close()
-    refused(open_store, filled, StoreTooNew, r"newer memp \(schema 5, .* knows 2\); upgrade memp; .*left as it is")
+    refused(open_store, filled, StoreTooNew, r"newer memp \(schema 6, .* knows 3\); upgrade memp; .*left as it is")
 
 
 def test_a_newer_version_that_is_still_in_the_log(open_store, filled):

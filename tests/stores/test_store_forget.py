@@ -12,7 +12,7 @@ from memp.errors import StoreError
 from memp.records import Skipped, Step
 from memp.stores.base import Write
 from memp.stores.erase import REASON
-from memp.stores.statements import unpack
+from memp.stores.statements import unpack, words_of
 
 MARKER = "xyzzyplughmarker"
 TASK = f"hide the {MARKER} task in the safe."
@@ -62,7 +62,8 @@ def everything(store):
             for cell in row:
                 raw = cell.encode() if isinstance(cell, str) else cell
                 if isinstance(raw, bytes):
-                    said.append(unpack(raw) if table == "trajectories" and raw[:1] == b"x" else raw)
+                    packed = table == "trajectories" and isinstance(cell, bytes)
+                    said.append(unpack(raw, words_of(db)) if packed else raw)
     db.close()
     return b"\n".join(said)
 
@@ -246,7 +247,8 @@ def test_a_damaged_compacted_trajectory_is_noticed(store):
     db = sqlite3.connect(store.path)
     db.execute("INSERT INTO permits VALUES ('compact')")
     (body,) = db.execute("SELECT body FROM trajectories").fetchone()
-    assert body[:1] != zlib.compress(b"", 1)[:1]
+    with pytest.raises(zlib.error):
+        zlib.decompress(body)  # it needs the dictionary
     db.execute("UPDATE trajectories SET body = ?", (body[:-20],))
     db.execute("DELETE FROM permits")
     db.commit()
@@ -254,3 +256,14 @@ def test_a_damaged_compacted_trajectory_is_noticed(store):
     assert any("cannot be read from trajectories" in line for line in store.check())
     with pytest.raises(StoreError, match="is damaged"):
         store.trajectory(NS, "long")
+
+
+def test_erasing_after_compaction_leaves_nothing_in_the_dictionary(store):
+    planted(store)
+    before = {t.id: t for t in store.trajectories(NS)}
+    assert store.compact(NS, before=at(5)).trajectories >= 2
+    assert MARKER.encode() in raw(store)  # the dictionary is plain text
+    assert store.forget(NS, task=TASK, at=at(9)).left == ()
+    assert MARKER.encode() not in raw(store) + everything(store)
+    assert {t.id: t for t in store.trajectories(NS)} == {id: t for id, t in before.items() if id != "marked"}
+    assert store.check() == []

@@ -10,7 +10,7 @@ from memp.stores import connection
 from memp.stores.migrations import APPLICATION_ID, MIGRATIONS
 from memp.stores.sqlite import SqliteStore
 
-SHIPPED = {1: "e04c942500ab0e69", 2: "ce5e9a3729d569a4"}
+SHIPPED = {1: "e04c942500ab0e69", 2: "ce5e9a3729d569a4", 3: "4c81919b368ba2d6"}
 """Digests of the migrations that are in files out there."""
 
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from memp.records import Outcome, Receipt, Revision
 from memp.stores.base import Stats
 from memp.stores.entries import LoggedRecall
-from memp.stores.statements import read_trajectory
+from memp.stores.statements import read_trajectory, words_of
 
 COUNTERS = """
     WITH credit AS (
@@ -41,7 +41,7 @@ _STRAY = {
 }
 
 
-_RECORDS: dict[str, tuple[str, Callable[[bytes], object]]] = {
+_RECORDS: dict[str, tuple[str, Callable[..., object]]] = {
     "trajectories": ("id", read_trajectory),
     "revisions": ("procedure_id", Revision.model_validate_json),
     "recalls": ("id", LoggedRecall.model_validate_json),
@@ -97,6 +97,6 @@ def problems(db: sqlite3.Connection) -> Iterator[str]:
             f"SELECT namespace, {name}, CAST(body AS BLOB) FROM {table} ORDER BY seq"
         ):
             try:
-                read(body)
+                read(body, words_of(db)) if table == "trajectories" else read(body)
             except (zlib.error, ValidationError) as error:
                 yield f"{namespace}/{id}: cannot be read from {table} ({' '.join(str(error).split())[:200]})"

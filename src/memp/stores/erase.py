@@ -9,8 +9,9 @@ from datetime import datetime
 from memp.records import Author, Outcome, Receipt, Revision, Trajectory
 from memp.stores.audit import COUNTERS
 from memp.stores.base import Erased, Write, text_key
+from memp.stores.compaction import expand
 from memp.stores.entries import LoggedRecall
-from memp.stores.statements import append, read_trajectory, stamp
+from memp.stores.statements import append, read_trajectory, stamp, words_of
 from memp.stores.traces import Traces
 
 REASON = "something it said was erased on request"
@@ -36,6 +37,8 @@ def erase(
         "drafts": db.execute("DELETE FROM drafts WHERE namespace = ?", (namespace,)).rowcount,
     }
     work.recount()
+    if counts["trajectories"]:  # the dictionary may hold parts of them
+        expand(db, namespace)
     if counts["trajectories"] or counts["revisions"] or counts["recalls"]:
         db.execute("INSERT INTO erasures (at) VALUES (?)", (stamp(at),))
     db.execute("DELETE FROM permits WHERE operation = 'erase'")
@@ -105,7 +108,7 @@ class _Erasing:
         ):
             if id not in wanted and self._task is None:
                 continue
-            trajectory = read_trajectory(body)
+            trajectory = read_trajectory(body, words_of(self._db))
             if id in wanted or trajectory.task == self._task:
                 self._ids.add(id)
                 self._texts |= {trajectory.task, *trajectory.facts.values()}

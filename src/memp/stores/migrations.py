@@ -111,5 +111,11 @@ _ERASING = (
        BEGIN SELECT RAISE(ABORT, 'outcomes are never lost'); END""",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_INITIAL, _ERASING)
+_COMPACTING = (
+    """CREATE TABLE dictionaries (     -- what compacted trajectories have in common; zlib names one by its Adler-32
+        id INTEGER NOT NULL, namespace TEXT NOT NULL, body BLOB NOT NULL,
+        PRIMARY KEY (id, namespace)) WITHOUT ROWID""",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_INITIAL, _ERASING, _COMPACTING)
 """Statements of migration 1, 2, ...; a file's `user_version` says how many it has seen."""

@@ -32,6 +32,7 @@ from memp.stores.statements import (
     read_recall,
     read_trajectory,
     stamp,
+    words_of,
 )
 from memp.stores.traces import found_in, said_elsewhere
 
@@ -68,7 +69,7 @@ class SqliteStore:
         """See `Store.trajectory`."""
         with self._connection.reading() as db:
             row = db.execute("SELECT body FROM trajectories WHERE namespace = ? AND id = ?", (namespace, id)).fetchone()
-            return read_trajectory(row[0]) if row else None
+            return read_trajectory(row[0], words_of(db)) if row else None
 
     def trajectories(self, namespace: str) -> Iterator[Trajectory]:
         """See `Store.trajectories`."""
@@ -79,7 +80,7 @@ class SqliteStore:
                     "SELECT seq, body FROM trajectories WHERE namespace = ? AND seq > ? ORDER BY seq LIMIT 200",
                     (namespace, last),
                 ).fetchall()
-                found = [read_trajectory(body) for _, body in rows]
+                found = [read_trajectory(body, words_of(db)) for _, body in rows]
             if not rows:
                 return
             last = rows[-1][0]
@@ -96,7 +97,7 @@ class SqliteStore:
             ).fetchall()
             return [
                 Waiting(
-                    trajectory=read_trajectory(body),
+                    trajectory=read_trajectory(body, words_of(db)),
                     outcome=Outcome.model_validate_json(outcome) if outcome else None,
                 )
                 for body, outcome in rows

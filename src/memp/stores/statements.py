@@ -4,7 +4,7 @@ import json
 import lzma
 import sqlite3
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -16,6 +16,8 @@ from memp.stores.base import Head, Write, text_key
 from memp.stores.entries import LoggedRecall
 
 _XZ = b"\xfd7zXZ"
+HAS_DICTIONARY = 0x20
+"""Flag in the second byte of a zlib stream."""
 
 PROCEDURE = """
     SELECT p.id, p.namespace, p.created_at, r.body, r.served, r.succeeded, p.success
@@ -38,19 +40,40 @@ def read_procedure(row: tuple[Any, ...]) -> Procedure:
     )
 
 
-def unpack(body: bytes) -> bytes:
-    """The JSON in the stored bytes of a trajectory: zlib, or LZMA once it was compacted."""
-    if not body.startswith(_XZ):
+Words = Callable[[int], Iterable[bytes]]
+"""From the number of a dictionary to those of that number."""
+
+
+def words_of(db: sqlite3.Connection) -> Words:
+    """The dictionaries in a file."""
+
+    def find(number: int) -> Iterable[bytes]:
+        return [body for (body,) in db.execute("SELECT body FROM dictionaries WHERE id = ?", (number,))]
+
+    return find
+
+
+def unpack(body: bytes, words: Words | None = None) -> bytes:
+    """The JSON in the stored bytes of a trajectory: zlib, with a dictionary once it was compacted; or LZMA."""
+    if body.startswith(_XZ):
+        try:
+            return lzma.decompress(body)
+        except (lzma.LZMAError, EOFError) as error:
+            raise zlib.error(str(error)) from error  # one kind of damage for readers
+    if len(body) < 6 or not body[1] & HAS_DICTIONARY:
         return zlib.decompress(body)
-    try:
-        return lzma.decompress(body)
-    except (lzma.LZMAError, EOFError) as error:
-        raise zlib.error(str(error)) from error  # one kind of damage for readers
+    for dictionary in words(int.from_bytes(body[2:6], "big")) if words else ():
+        stream = zlib.decompressobj(zdict=dictionary)
+        said = stream.decompress(body)
+        if not stream.eof:
+            raise zlib.error("incomplete or truncated stream")
+        return said
+    raise zlib.error("the dictionary it was compacted with is not there")
 
 
-def read_trajectory(body: bytes) -> Trajectory:
+def read_trajectory(body: bytes, words: Words | None = None) -> Trajectory:
     """The trajectory in its stored bytes."""
-    return Trajectory.model_validate_json(unpack(body))
+    return Trajectory.model_validate_json(unpack(body, words))
 
 
 def read_recall(db: sqlite3.Connection, namespace: str, body: str) -> Recall:
@@ -156,7 +179,7 @@ def insert_trajectory(
             (namespace, trajectory.id, zlib.compress(body.encode(), 1), trajectory.reward, recall_id, recorded_at),
         )
         return True
-    if unpack(known[0]).decode() != body and read_trajectory(known[0]) != trajectory:
+    if unpack(known[0], words_of(db)).decode() != body and read_trajectory(known[0], words_of(db)) != trajectory:
         raise RecordError(f"trajectory {trajectory.id} was recorded before with other content; give it a new id")
     if known[1] != recall_id:
         raise RecordError(

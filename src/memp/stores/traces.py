@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from memp.stores.statements import unpack
+from memp.stores.statements import unpack, words_of
 
 LEAST = 12
 """Shorter texts are found anywhere by chance."""
@@ -75,7 +75,17 @@ def found_in(path: str, db: sqlite3.Connection, traces: Traces) -> tuple[int, di
     return len(wanted), found
 
 
-_TABLES = ("trajectories", "procedures", "revisions", "recalls", "outcomes", "receipts", "drafts", "vectors")
+_TABLES = (
+    "trajectories",
+    "procedures",
+    "revisions",
+    "recalls",
+    "outcomes",
+    "receipts",
+    "drafts",
+    "vectors",
+    "dictionaries",
+)
 
 
 def said_elsewhere(db: sqlite3.Connection, forms: Iterable[bytes]) -> set[bytes]:
@@ -83,11 +93,9 @@ def said_elsewhere(db: sqlite3.Connection, forms: Iterable[bytes]) -> set[bytes]
     open_, kept = set(forms), set[bytes]()
     for table in _TABLES if open_ else ():
         for row in db.execute(f"SELECT * FROM {table}"):
-            cells = [cell.encode() if isinstance(cell, str) else cell for cell in row if isinstance(cell, str | bytes)]
-            if table == "trajectories":
-                cells = [
-                    unpack(cell) if isinstance(cell, bytes) and cell[:1] in b"\x78\xfd" else cell for cell in cells
-                ]
+            cells = [cell.encode() for cell in row if isinstance(cell, str)]
+            blobs = [cell for cell in row if isinstance(cell, bytes)]
+            cells += [unpack(blob, words_of(db)) for blob in blobs] if table == "trajectories" else blobs
             now = {form for form in open_ if any(form in cell for cell in cells)}
             open_ -= now
             kept |= now

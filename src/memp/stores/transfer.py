@@ -25,6 +25,7 @@ from memp.stores.statements import (
     insert_trajectory,
     read_trajectory,
     stamp,
+    words_of,
 )
 
 
@@ -34,7 +35,7 @@ def entries(db: sqlite3.Connection, namespace: str) -> Iterator[Entry]:
         "SELECT body, recall_id, consumed_by, recorded_at FROM trajectories WHERE namespace = ? ORDER BY seq",
         (namespace,),
     ):
-        trajectory = read_trajectory(body)
+        trajectory = read_trajectory(body, words_of(db))
         yield TrajectoryEntry(trajectory=trajectory, recall_id=recall_id, consumed_by=consumed_by, recorded_at=at)
     for body, served, succeeded, success, origin in db.execute(
         """SELECT r.body, r.served, r.succeeded, p.success, p.origin FROM revisions r LEFT JOIN procedures p
