@@ -5,7 +5,8 @@
 All of valid_seen (140 games), updates every 10 games, from a memory of 300 expert trajectories and from an empty one;
 each update policy as the paper has it and under the guard (`memp run --guard`: blame, candidates on trial, nothing lost
 without need). Runs are resumed when the command is repeated. Regressions are games won by the run of the same seed
-without memory, or with the same memory frozen, and lost by this one; repairs the other way round; per 100 games.
+without memory, or with the same memory frozen (an empty one is no memory), and lost by this one; repairs the other way
+round; both per 100 games.
 """
 
 import argparse
@@ -15,13 +16,12 @@ from statistics import fmean
 
 from matrix import memp, play, spread, won
 
-UPDATES = ("vanilla", "validation", "adjustment")
+UPDATES = ("adjustment", "vanilla", "validation")
 
 
 def arms(build, retrieves):
     """(name, memory, options of `memp run`)."""
     yield "none", None, ("--memory", "none")
-    yield "empty, frozen", "new", ("--build", build, "--freeze")
     for retrieve in retrieves:
         yield f"300 / {retrieve} / frozen", build, ("--build", build, "--retrieve", retrieve, "--freeze")
     for memory, label in (("new", "empty"), (build, "300")):
@@ -35,7 +35,7 @@ def arms(build, retrieves):
 def base_of(name):
     """The run with the same memory that does not learn."""
     label, _, rest = name.partition(" / ")
-    return "empty, frozen" if label == "empty" else f"300 / {rest.partition(' / ')[0]} / frozen"
+    return "none" if label == "empty" else f"300 / {rest.partition(' / ')[0]} / frozen"
 
 
 def against(runs, base):
@@ -66,7 +66,7 @@ def main():
     parser.add_argument("--model", default="sim:novice")
     parser.add_argument("--split", default="valid_seen")
     parser.add_argument("--build", default="script")
-    parser.add_argument("--retrieves", default="query,random")
+    parser.add_argument("--retrieves", default="query")
     parser.add_argument("--learn", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--parallel", type=int, default=1)

@@ -117,9 +117,10 @@ class Workshop:
         """Ids of recent trajectories that failed with what the procedure says now."""
         return tuple(o.trajectory_id for o in islice(self._outcomes(procedure, won=False), _FAILURES))
 
-    def said_before(self, procedure: Procedure, content: Content) -> bool:
-        """Whether an earlier revision said the same, and was replaced."""
-        return any(revision.content == content for revision, _, _ in self._store.history(self._namespace, procedure.id))
+    def tried(self, procedure: Procedure, content: Content) -> int:
+        """How many revisions on trial said the same."""
+        history = self._store.history(self._namespace, procedure.id)
+        return sum(revision.content == content and revision.status == "probation" for revision, _, _ in history)
 
     def says(self, procedure: Procedure, number: int) -> bool:
         """Whether the procedure says now what it said at revision `number`."""

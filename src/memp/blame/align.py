@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from memp.blame.kinds import counterparts, own_steps, telling, words
+from memp.blame.kinds import counterparts, heads, own_steps, telling, words
 from memp.blame.passing import is_fault
 from memp.build.rules import entities, lift
 from memp.records import Content, Step, Trajectory
@@ -13,6 +13,13 @@ _NO = re.compile(
     r"^\W*(?:nothing happen|no effect|error|fail|invalid|unknown|not (?:found|allowed|possible|understood|valid)|"
     r"cannot|can't|could not|couldn't|unable|you (?:cannot|can't|are not able)|i don't (?:know|understand)|no such|"
     r"denied|forbidden|refused|exception|traceback)",
+    re.IGNORECASE,
+)
+
+
+_HARM = re.compile(
+    r"\b(?:ruined|destroyed|spoil(?:ed|t)|damaged|broken|broke|burn(?:ed|t)|exploded|wasted|corrupted|overwritten|"
+    r"irrecoverabl\w+|cannot be undone|nothing is left|is lost)\b",
     re.IGNORECASE,
 )
 
@@ -44,6 +51,7 @@ class Alignment:
     def __init__(self, content: Content, shown: Trajectory | None, failed: Trajectory) -> None:
         self.failed = failed
         self.steps = own_steps(content, shown)
+        self._theirs = set(heads(content.task).values())
         self.instead = counterparts(content.task, failed.task)
         self._actions = [words(lift(step.action)) for step in failed.steps]
         named = [failed.start, *(f"{step.action} . {step.observation[:2_000]}" for step in failed.steps)]
@@ -60,10 +68,7 @@ class Alignment:
         needs = [self.instead.get(word, word) for word in said]
         fixed = [word for word, was in zip(needs[1:], said[1:], strict=True) if word == was]
         changed = needs != said
-        return Line(number, step, needs, bound=changed and bool(set(fixed) - self._about()))
-
-    def _about(self) -> set[str]:
-        return set(words(self.failed.task))
+        return Line(number, step, needs, bound=changed and bool(set(fixed) - self._theirs))
 
     def _place(self, line: Line) -> None:
         if not line.needs:
@@ -94,6 +99,10 @@ class Alignment:
         if line.done:
             return None
         return next((at for at in line.refused if self.after_its_turn(line, at)), None)
+
+    def did_harm(self, line: Line) -> int | None:
+        """Where it was done as written and what was then seen speaks of harm."""
+        return next((at for at in line.done if _HARM.search(self.failed.steps[at].observation[:500])), None)
 
     def out_of_reach(self, line: Line) -> int | None:
         """Where the step before it had led, to no avail: what it handles was at none of those places. None when it was,

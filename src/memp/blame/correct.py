@@ -40,6 +40,8 @@ def corrected(content: Content, shown: Trajectory | None, failed: Trajectory, bl
     if blame.step is None or blame.step > len(alignment.lines):
         return _warned(script, f"{where}, {blame.why}")
     line = alignment.lines[blame.step - 1]
+    if alignment.did_harm(line) is not None:
+        return _warned(script, f"{where}, these had no good effect: {line.text}")
     if line.done:
         return _warned(script, _incomplete(where, alignment, line, failed, blame))
     found = _instead(alignment, line)

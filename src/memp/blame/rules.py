@@ -29,9 +29,9 @@ class Judged(NamedTuple):
 def judge(content: Content, shown: Trajectory | None, failed: Trajectory) -> Judged:
     """What made `failed` fail, in the order in which one thing excludes the next.
 
-    A fault that was not got over; a task of another kind; a step that the judge objected to; a step that was tried as
-    written and refused, or could not be tried since what it handles was not there; everything done as written and yet
-    not achieved. Otherwise the procedure was not followed.
+    A fault that was not got over; a task of another kind; a step that the judge objected to; a step that was done as
+    written and did harm, was tried as written and refused, or could not be tried since what it handles was not there;
+    everything done as written and yet not achieved. Otherwise the procedure was not followed.
     """
     if found := _broke(failed):
         return found
@@ -103,6 +103,11 @@ def _judged_as_a_whole(alignment: Alignment) -> Judged | None:
 
 
 def _wrong(alignment: Alignment) -> Judged | None:
+    for line in alignment.lines:
+        if (at := alignment.did_harm(line)) is not None:
+            quotes = (alignment.quote(at), alignment.failed.steps[at].observation[:300])
+            why = f"step {line.number} ({line.text}) was done as written and did harm"
+            return Judged("procedure", line.number, quotes, why)
     for line in alignment.lines:
         if (at := alignment.was_refused(line)) is not None:
             quotes = (alignment.quote(at), alignment.failed.steps[at].observation[:300])

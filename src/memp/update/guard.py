@@ -27,16 +27,18 @@ class Guard(Record):
     tasks that the old revision solved. `none`: takes its place at once."""
     promote: float = Field(0.8, ge=0.5, le=1)
     """Probability of being as good or better from which a candidate takes its place."""
-    withdraw: float = Field(0.8, ge=0.5, le=1)
+    withdraw: float = Field(0.9, ge=0.5, le=1)
     """Probability of being worse from which it is withdrawn."""
     margin: float = Field(0.05, ge=0, le=0.5)
     """As good: not more than this below, as a share of tasks won."""
     least: int = Field(3, ge=1)
     """Servings of a candidate before anything is decided."""
-    most: int = Field(12, ge=2)
+    most: int = Field(16, ge=2)
     """Servings of both revisions during a trial after which the posterior means decide."""
     keep: float = Field(0.5, ge=0, le=1)
     """Share of the steps that a correction must keep, unless blame says otherwise."""
+    tries: int = Field(2, ge=1)
+    """How often the same correction of a procedure may be on trial: few tasks may mislead."""
     replays: int = Field(2, ge=0, le=10)
     """Solved tasks to replay beside the failed one."""
 
@@ -123,6 +125,11 @@ def _contradicts(field: str, line: str, solved: Trajectory) -> bool:
     if not named:
         return False
     return set(named) <= said if field == "does_not_apply_when" else not set(named) <= said
+
+
+def only_conditions(procedure: Procedure) -> bool:
+    """Whether a candidate changes when a procedure applies, and nothing else: its steps may be corrected meanwhile."""
+    return on_trial(procedure) and procedure.revision.reason.startswith("did-not-apply")
 
 
 def on_trial(procedure: Procedure) -> bool:

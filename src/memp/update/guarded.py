@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from memp.blame import Blame
 from memp.blame.passing import fault_in, unrecovered
@@ -11,7 +11,10 @@ from memp.errors import UnusableReply
 from memp.records import Content, Procedure, Trajectory
 from memp.update.adjustment import Adjustment
 from memp.update.base import Change, Episode, Revise, Skip, Tools, UpdatePolicy
-from memp.update.guard import Guard, Played, Replay, loses, on_trial
+from memp.update.guard import Guard, Played, Replay, loses, on_trial, only_conditions
+
+
+_MEANWHILE: Final = "on trial: kept as evidence"
 
 
 class GuardTools(Tools, Protocol):
@@ -26,8 +29,8 @@ class GuardTools(Tools, Protocol):
     def solved(self, procedure: Procedure) -> Sequence[Trajectory]:
         """Trajectories that succeeded with what the procedure says now, newest first."""
 
-    def said_before(self, procedure: Procedure, content: Content) -> bool:
-        """Whether an earlier revision said the same, and was replaced."""
+    def tried(self, procedure: Procedure, content: Content) -> int:
+        """How many revisions on trial said the same."""
 
     def says(self, procedure: Procedure, number: int) -> bool:
         """Whether the procedure says now what it said at revision `number`."""
@@ -80,6 +83,8 @@ class Guarded:
         try:
             blame = await self._blame(procedure, failed, tools)
             said = f"{blame.verdict}: {blame.why}" + (f" ({blame.note})" if blame.note else "")
+            if on_trial(procedure) and blame.verdict != "procedure":
+                return Skip(subject=procedure.id, reason=_MEANWHILE)
             if blame.verdict in ("environment", "not-followed"):
                 return Skip(subject=procedure.id, reason=f"{said}: no change")
             built = await tools.correct(procedure, failed, blame)
@@ -100,11 +105,11 @@ class Guarded:
         if procedure.revision.pinned:
             return "pinned: not corrected"
         if on_trial(procedure):
-            return "on trial: kept as evidence"
+            return "" if only_conditions(procedure) else _MEANWHILE
         if procedure.status != "active":
             return f"{procedure.status}: not corrected"
         served = dict(episode.credited).get(procedure.id)
-        if served is not None and not tools.says(procedure, served):
+        if served is not None and not on_trial(procedure) and not tools.says(procedure, served):
             return f"revised since: revision {served} was served"
         return ""
 
@@ -120,8 +125,8 @@ class Guarded:
         solved = tools.solved(procedure)
         if lost := loses(procedure.content, content, blame, solved, self.guard.keep):
             return _Examined(lost, "")
-        if tools.said_before(procedure, content):
-            return _Examined("it was tried before and withdrawn", "")
+        if (tried := tools.tried(procedure, content)) >= self.guard.tries:
+            return _Examined(f"it was on trial {tried} times and withdrawn", "")
         if self.guard.validation != "replay" or self.replay is None:
             return _Examined("", "")
         played = await self._replayed(self.replay, tools.rendered(content), failed, solved)
