@@ -31,8 +31,8 @@ def readings(text: str) -> Iterator[str]:
     yield (plain := fold(unicodedata.normalize("NFKC", html.unescape(text) if "&" in text else text)))
     if not plain.isascii():
         yield (plain := fold(_ACCENTS.sub("", unicodedata.normalize("NFKD", plain))))
-    if any(character in plain for character in "013457@$"):
-        yield _LETTERED.sub(_lettered, plain)
+    if (lettered := _LETTERED.sub(_lettered, plain)) != plain:
+        yield lettered
     if _SPACED.search(plain):
         apart = re.sub(r"[ .\-_*]{2,}", "\n", plain)
         yield " ".join(_LETTERS.sub(lambda word: re.sub(r"[ .\-_*]", "", word[0]), apart).split())
