@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+from itertools import islice
 from pathlib import Path
 
 from memp.records import Step, Trajectory, now
@@ -29,21 +30,21 @@ async def houses(first, count):
     return [await benchmark.record(task, benchmark.actions(task), f"house{n}") for n, task in enumerate(tasks)]
 
 
-def travels():
-    """Real ones of TravelPlanner: recorded episodes, the annotators' plans, and what its tools show."""
+def travels(every=1):
+    """Real ones of TravelPlanner (one in so many): recorded episodes, annotators' plans, what its tools show."""
     from memp_bench.envs.travelplanner.benchmark import TravelPlanner
     from memp_bench.envs.travelplanner.memories import gold_trajectories
     from memp_bench.envs.travelplanner.reference import reference_information
 
     bench = TravelPlanner(DATA)
-    for task in bench.tasks("train"):
+    for task in bench.tasks("train")[::every]:
         travel = bench.travel_task(task)
         shown = reference_information(travel.reference_descriptions, bench.tables)
         steps = (Step(action="read", observation=shown), Step(action="plan"))
         yield Trajectory(id=f"shown{travel.idx}", task=travel.query, steps=steps, reward=1)
-    yield from gold_trajectories(bench, bench.tasks("train"))
+    yield from gold_trajectories(bench, bench.tasks("train")[::every])
     with gzip.open(TRAVEL, "rt", encoding="utf-8") as file:
-        for line in file:
+        for line in islice(file, 0, None, every):
             episode = json.loads(line)
             steps = tuple(
                 Step(action=done["action"] or " ", observation=done["observation"] or "", thought=done["thought"] or "")
