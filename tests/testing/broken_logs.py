@@ -35,7 +35,7 @@ def logs_bare(original, store, namespace, trajectory, recall, outcome, at):
 
 def takes_away_too_much(original, store, namespace, receipt):
     kept = space(store, namespace)
-    kept.receipts = {id: one for id, one in kept.receipts.items() if not id.startswith(receipt.id)}
+    kept.receipts = {id: one for id, one in kept.receipts.items() if id == receipt.id or not id.startswith(receipt.id)}
     original(namespace, receipt)
 
 
@@ -43,7 +43,13 @@ def no_nan(score):
     return 0.0 if score is not None and np.isnan(score) else score
 
 
+def overwrites(original, store, namespace, receipt):
+    space(store, namespace).receipts.pop(receipt.id, None)
+    original(namespace, receipt)
+
+
 LOGS = {
+    "a_receipt_is_not_overwritten": around("log_receipt", overwrites),
     "a_recall_comes_back_as_it_was_served": after("recalls", shows_the_current),
     "odd_scores_are_kept": after(
         "recalls",
@@ -337,7 +343,16 @@ def loses_steps(original, store, namespace, *, before):
     return done
 
 
+def forgets_when(original, store, *given):
+    kept, store._data.erasures = store._data.erasures, []
+    try:
+        return original(*given)
+    finally:
+        store._data.erasures = kept
+
+
 FORGETTING = {
+    "what_was_erased_meanwhile_gets_no_credit": around("record", forgets_when),
     "what_is_erased_leaves_no_trace": forgets(lambda store, ns, b, e, vectors: store._data.vectors.update(vectors)),
     "procedures_go_on_from_the_last_clean_revision": forgets(by_another),
     "counters_stay_those_of_outcomes": forgets(

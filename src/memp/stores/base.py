@@ -123,7 +123,8 @@ class Store(Protocol):
         """Keep the trajectory, and with an outcome credit what was served. False when it was there already.
 
         The same id, content and recall again do nothing, whoever records them. With an outcome the recall is logged,
-        if it was not when it was made. Procedures that were withheld are named in the outcome and not credited.
+        if it was not when it was made. Procedures that were withheld are named in the outcome and not credited. What
+        was erased since the recall was made gets no credit, and neither recall nor outcome names it.
 
         Raises:
             RecordError: another trajectory has this id, or this one was recorded with another recall, or the recall
@@ -204,7 +205,7 @@ class Store(Protocol):
         """
 
     def log_receipt(self, namespace: str, receipt: Receipt) -> None:
-        """Keep what an operation did. Takes the place of the receipts of its parts (see `write`)."""
+        """Keep what an operation did. Takes the place of the receipts of its parts (see `write`), and of no other."""
 
     def receipts(self, namespace: str, limit: int = 50) -> Sequence[Receipt]:
         """Logged receipts, newest first."""

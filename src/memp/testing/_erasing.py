@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 
-from memp.records import Author, Revision
+from memp.records import Author, Outcome, Revision
 from memp.stores.base import Write
+from memp.stores.entries import LoggedRecall
 from memp.testing._space import Space, State
 
 
@@ -159,6 +160,21 @@ class Erasing:
             succeeded.update(outcome.credited if outcome.success else ())
         for key, state in self._space.revisions.items():
             self._space.revisions[key] = State(state.revision, served[key], succeeded[key])
+
+
+def still_there(space: Space, recall: LoggedRecall, outcome: Outcome) -> tuple[LoggedRecall, Outcome]:
+    """A recall and its outcome without what was erased while the task was played."""
+
+    def there(key: tuple[str, int]) -> bool:  # a later revision may have taken the number of one that was erased
+        return key in space.revisions and space.revisions[key].revision.at <= recall.at
+
+    served: dict[str, object] = {
+        "ranked": tuple(item for item in recall.ranked if there(item[:2])),
+        "withheld": tuple(item for item in recall.withheld if there(item[:2])),
+        "left_out": tuple(item for item in recall.left_out if item[0] in space.procedures),
+    }
+    credited = {name: tuple(filter(there, getattr(outcome, name))) for name in ("credited", "withheld")}
+    return recall.model_copy(update=served), outcome.model_copy(update=credited)
 
 
 def _words(ids: Iterable[str]) -> re.Pattern[str] | None:

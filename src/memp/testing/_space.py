@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from memp.errors import Conflict, RecordError
+from memp.errors import Conflict, RecordError, StoreError
 from memp.recall import LeftOut, Recall, Recalled
 from memp.records import Outcome, Procedure, Receipt, Revision, Trajectory
 from memp.stores.base import Head, Write
@@ -135,7 +135,13 @@ class Space:
             self.revisions[key] = state._replace(served=state.served + 1, succeeded=state.succeeded + outcome.success)
 
     def log_receipt(self, receipt: Receipt) -> None:
-        """Log a receipt; that of a whole operation takes the place of those of its parts."""
+        """Log a receipt; that of a whole operation takes the place of those of its parts.
+
+        Raises:
+            StoreError: there is one of that id.
+        """
+        if receipt.id in self.receipts:
+            raise StoreError(f"there is a receipt {receipt.id} already")
         self.receipts = {id: kept for id, kept in self.receipts.items() if not id.startswith(f"{receipt.id}/")}
         self.receipts[receipt.id] = receipt
 

@@ -15,7 +15,7 @@ from memp.records import Outcome, Procedure, Receipt, Revision, Trajectory
 from memp.stores.base import Compacted, Erased, Head, Stats, Waiting, Write
 from memp.stores.entries import Entry, Loaded, LoggedRecall
 from memp.stores.statements import check_namespace
-from memp.testing._erasing import Erasing
+from memp.testing._erasing import Erasing, still_there
 from memp.testing._loading import Loading
 from memp.testing._space import Space
 
@@ -30,7 +30,8 @@ class Data:
     vectors: dict[tuple[str, str], NDArray[np.float32]] = field(default_factory=dict)
     last: int = 0
     """Number of the last change."""
-    erasures: int = 0
+    erasures: list[datetime] = field(default_factory=list)
+    """When something was erased for good."""
 
     def number(self) -> int:
         """The next number; within a transaction, so that numbers follow the order in which changes become visible."""
@@ -82,7 +83,10 @@ class MemoryStore:
             if not space.tell(trajectory, recall.id if recall else None, at):
                 return False
             if recall is not None and outcome is not None:
-                space.recalls.setdefault(recall.id, LoggedRecall.of(recall))
+                logged = LoggedRecall.of(recall)
+                if any(at >= recall.at for at in self._data.erasures):
+                    logged, outcome = still_there(space, logged, outcome)
+                space.recalls.setdefault(recall.id, logged)
                 space.credit(outcome, self._data.number)
             return True
 
@@ -276,14 +280,15 @@ class MemoryStore:
             counts = erasing.take_out(at, self._data.number)
             for key in keys:
                 del self._data.vectors[key]
-            self._data.erasures += 1
-            self._data.number()  # views look again
+            if counts["trajectories"] or counts["revisions"] or counts["recalls"]:
+                self._data.erasures.append(at)
+                self._data.number()  # views look again
         return Erased(returned=tuple(erasing.returned), vectors=len(keys), **counts)
 
     def erasures(self, namespace: str = "") -> int:
         """See `Store.erasures`."""
         self._must_be_open()
-        return self._data.erasures
+        return len(self._data.erasures)
 
     def compact(self, namespace: str, *, before: datetime) -> Compacted:
         """See `Store.compact`. Dictionaries do not become smaller."""

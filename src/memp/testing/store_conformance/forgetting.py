@@ -160,14 +160,15 @@ def erasing_stays_behind_the_wall(h: Harness) -> None:
 
 @rule()
 def views_notice_that_something_was_erased(h: Harness) -> None:
-    """`erasures` grows with every erasure and rests otherwise, `version` changes, and a returned procedure is among
-    the heads that changed.
+    """`erasures` grows when something was erased and rests otherwise, `version` changes, and a returned procedure is
+    among the heads that changed.
     """
     _planted(h.store)
     erasures, version = h.store.erasures(NS), h.store.version(NS)
     seen = max(head.changed for head in h.store.heads(NS, ""))
     add(h.store, "new")
-    same("erasures after a write", h.store.erasures(NS), erasures)
+    h.store.forget(NS, trajectories=["unknown"], at=at(8))
+    same("erasures where nothing was erased", h.store.erasures(NS), erasures)
     h.store.forget(NS, task=TASK, at=at(9))
     expect(h.store.erasures(NS) > erasures, "`erasures` did not grow")
     expect(h.store.version(NS) != version, "`version` did not change")
@@ -182,6 +183,24 @@ def what_is_left_can_be_moved(h: Harness) -> None:
     entries = everything(h.store)
     h.store.load([("elsewhere", entry) for entry in entries])
     same("dumped again", everything(h.store, "elsewhere"), entries)
+
+
+@rule()
+def what_was_erased_meanwhile_gets_no_credit(h: Harness) -> None:
+    """A task may be recorded with a recall of procedures that were erased while it was played: the others get credit,
+    a new revision under the number of an erased one does not, and nothing names what is gone.
+    """
+    record(h.store, "t")
+    add(h.store, "beside", "other")
+    for gone in (revision("built"), revision("other", 2)):
+        put(h.store, Write(revision=gone.model_copy(update={"evidence": ("t",)})))
+    served = recall(h.store, "r", "built", "other", "beside").model_copy(update={"at": at(5)})
+    h.store.forget(NS, trajectories=["t"], at=at(9))
+    played = trajectory("played")
+    expect(h.store.record(NS, played, served, outcome(served, played), at(10)), "`record` returned False")
+    same("credited", [o.credited for o in h.store.outcomes(NS)], [(("beside", 1),)])
+    same("counters", [counters(h.store, id) for id in ("beside", "other", "built")], [[(1, 1)], [(0, 0)] * 2, []])
+    same("recall", [[item.procedure.id for item in r.ranked] for r in h.store.recalls(NS)], [["beside"]])
 
 
 @rule()

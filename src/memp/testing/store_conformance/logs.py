@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 
+from memp.errors import StoreError
 from memp.recall import LeftOut, Recalled
 from memp.records import Skipped, Usage
 from memp.stores.base import Write
-from memp.testing.store_conformance.expect import expect, same
+from memp.testing.store_conformance.expect import expect, refused, same
 from memp.testing.store_conformance.harness import Harness
 from memp.testing.store_conformance.kit import (
     NS,
@@ -126,6 +127,14 @@ def a_receipt_takes_the_place_of_its_parts(h: Harness) -> None:
     same("with parts", len(h.store.receipts(NS)), len(others) - 1 + 3)
     h.store.log_receipt(NS, receipt("a_b%"))
     same("receipts", sorted(r.id for r in h.store.receipts(NS)), sorted(others))
+
+
+@rule()
+def a_receipt_is_not_overwritten(h: Harness) -> None:
+    """Another receipt under an id that is taken is a StoreError, and the first one stays."""
+    h.store.log_receipt(NS, receipt("u"))
+    refused(StoreError, "another receipt", lambda: h.store.log_receipt(NS, receipt("u", queue=7)))
+    same("receipts", list(h.store.receipts(NS)), [receipt("u")])
 
 
 @rule()
