@@ -94,7 +94,7 @@ def _tell(done: "Forgotten") -> None:
 
 
 @click.command(short_help="Make one of procedures that say the same.")
-@click.option("--least", type=click.FloatRange(0, 1), help="How alike their tasks are at least (default 0.75).")
+@click.option("--least", type=click.FloatRange(0, 1), help="How alike their tasks are at least (default 0.5).")
 @memory_option
 @namespace_option
 @json_option

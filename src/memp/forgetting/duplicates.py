@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from memp.records import Procedure, Trajectory
 
-ALIKE = 0.75
+ALIKE = 0.5
 """Least similarity of two tasks (`alike`) whose procedures say the same. Measured: docs/forgetting.md."""
 
 _WORD = re.compile(r"\w+")
