@@ -19,6 +19,7 @@ class TaskReplay:
         tasks: those that may be played again.
         model: the agent.
         max_steps, temperature: as in the stream.
+        success_at: reward from which a task counts as won, as in the memory.
     """
 
     def __init__(
@@ -29,11 +30,12 @@ class TaskReplay:
         *,
         max_steps: int = 30,
         temperature: float | None = 1.0,
+        success_at: float = 1.0,
     ) -> None:
         self._benchmark = benchmark
         self._tasks: Mapping[str, Task] = {task.id: task for task in tasks}
         self._model = model
-        self._max_steps, self._temperature = max_steps, temperature
+        self._max_steps, self._temperature, self._success_at = max_steps, temperature, success_at
         self.played = 0
         """How many tasks were played again: they cost what playing costs."""
 
@@ -57,4 +59,4 @@ class TaskReplay:
         finally:
             await environment.close()
         self.played += 1
-        return episode.success if episode.counted else None
+        return episode.reward >= self._success_at if episode.counted else None
