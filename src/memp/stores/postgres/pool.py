@@ -26,6 +26,8 @@ Row = tuple[Any, ...]
 
 _PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
+_STATEMENTS: Final = 4
+"""A statement may take so many times as long as a lock is waited for: it may read a whole memory."""
 
 
 class Answer:
@@ -101,7 +103,7 @@ class Pool:
 
     Args:
         url: `postgresql://user@host/database`, or anything else that libpq takes.
-        timeout: seconds to wait for a connection, a lock, a statement, and for a server that restarts.
+        timeout: seconds to wait for a connection, a lock, and for a server that restarts.
     """
 
     def __init__(self, url: str, *, create: bool = True, timeout: float = 30.0, size: int = 8) -> None:
@@ -229,12 +231,12 @@ class Pool:
     def _settings(
         self, db: "psycopg.Connection[Row]", namespace: str, *, listing: bool = False, forgetting: bool = False
     ) -> None:
-        patience = f"{int(self._timeout * 1000)}ms"
         db.execute(
             sql.SETTINGS,
             {
                 "ns": namespace,
-                "patience": patience,
+                "lock": f"{int(self._timeout * 1000)}ms",
+                "statement": f"{int(self._timeout * 1000 * _STATEMENTS)}ms",
                 "listing": "on" if listing else "",
                 "forgetting": "on" if forgetting else "",
             },

@@ -9,7 +9,7 @@ FROZEN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 SETTINGS: Final = """
     SELECT set_config('memp.namespace', %(ns)s, true), set_config('memp.listing', %(listing)s, true),
            set_config('memp.forgetting', %(forgetting)s, true),
-           set_config('statement_timeout', %(patience)s, true), set_config('lock_timeout', %(patience)s, true)"""
+           set_config('statement_timeout', %(statement)s, true), set_config('lock_timeout', %(lock)s, true)"""
 """Of this transaction only: a pooler may give the next one to another connection."""
 ENTER: Final = "SELECT set_config('memp.namespace', %s, true)"
 LATE_SYNC: Final = "SET LOCAL synchronous_commit = off"

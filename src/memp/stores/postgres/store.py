@@ -44,7 +44,8 @@ class PostgresStore:
     Args:
         url: `postgresql://user@host/database`; what is missing comes from libpq's environment and files.
         create: make the tables where there are none.
-        timeout: seconds to wait for a lock, a statement, a connection, and for a server that restarts.
+        timeout: seconds to wait for a lock, a connection, and for a server that restarts; statements have four times
+            as long.
         pool: most connections of this process.
 
     Raises:
