@@ -17,7 +17,11 @@ from memp_bench.studies.summary import Summary
 
 NONE, OWN, EXPERT = "no memory", "own memory", "expert's memory"
 ARMS = (NONE, OWN, EXPERT)
-"""Without; with a memory that starts empty; with one that starts from expert trajectories. Both go on learning."""
+"""Without; with a memory that starts empty; with one that starts from expert trajectories. Both go on learning.
+
+The own memory measures itself (a share of its recalls is withheld) and corrects with a guard; the expert's is corrected
+as the paper does.
+"""
 
 HOLDOUT = 0.1
 """Share of the recalls of its own memory that are withheld, so that `memp evidence` has something to say."""
@@ -73,6 +77,7 @@ def demo_config(model: str, games: int, every: int, seed: int, arm: str) -> RunC
         source="expert" if arm == EXPERT else None,
         every=every if arm != NONE else None,
         holdout=HOLDOUT if arm == OWN else 0.0,
+        guard=arm == OWN,
         k=5,
     )
 
