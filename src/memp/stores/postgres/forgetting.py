@@ -44,6 +44,7 @@ def erase(
         copy.load((namespace, entry) for entry in before)
         erased = copy.forget(namespace, trajectories=trajectories, task=task, at=at)
         after = {_key(entry): entry for entry in copy.dump(namespace)}
+        holds = namespace in copy.namespaces()
     texts = {task} if task else set()
     for entry in before:
         if (kept := after.pop(_key(entry), None)) != entry:
@@ -62,6 +63,7 @@ def erase(
     transaction.send(sql.DROP_EMPTY_PROCEDURES, ids=gone)
     transaction.send(sql.DROP_EMPTY_TEXTS, ids=gone)
     drafts = transaction.send(sql.DROP_ALL_DRAFTS)
+    transaction.send(sql.HOLDS, holds=holds)
     vectors = _drop_vectors(transaction, [text_key(text) for text in texts])
     if erased.trajectories or erased.revisions or erased.recalls:
         transaction.send(sql.ERASED, at=stamp(at), changed=number + 1)
@@ -161,6 +163,7 @@ def compact_some(transaction: Transaction, before: datetime, after: int) -> tupl
     """Compact the next trajectories after number `after`; and the number to go on from."""
     transaction.hold(1)()
     rows = transaction.send(sql.COMPACTABLE, before=stamp(before), seq=after, n=_AT_ONCE).rows()
+    transaction.undo = not rows
     done = list(_smaller(rows))
     for id, _, packed in done:
         transaction.send(sql.COMPACT, id=id, body=packed)

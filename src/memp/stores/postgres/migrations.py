@@ -35,6 +35,7 @@ _INITIAL: Final = (
         {_NAMESPACE} PRIMARY KEY,
         clock bigint NOT NULL,         -- the last number given; held by whoever writes
         changed bigint NOT NULL,       -- the last number given to a revision
+        holds boolean NOT NULL DEFAULT true,  -- false once all that it held was erased
         erased integer NOT NULL DEFAULT 0,  -- how often something was erased for good: views start afresh
         erased_at text                 -- and when last
         ) WITH (fillfactor = 50)""",
@@ -148,7 +149,7 @@ def grants(role: str, *, forgetting: bool = False) -> tuple[str, ...]:
         f"GRANT USAGE ON SCHEMA memp TO {role}",
         f"GRANT SELECT ON ALL TABLES IN SCHEMA memp TO {role}",
         f"GRANT INSERT ON {tables} TO {role}",
-        f"GRANT UPDATE (clock, changed) ON memp.namespaces TO {role}",
+        f"GRANT UPDATE (clock, changed, holds) ON memp.namespaces TO {role}",
         f"GRANT UPDATE (consumed_by) ON memp.trajectories TO {role}",
         f"GRANT UPDATE (head, changed, status, task, task_key, facts) ON memp.procedures TO {role}",
         f"GRANT UPDATE (served, succeeded) ON memp.revisions TO {role}",

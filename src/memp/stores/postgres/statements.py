@@ -22,22 +22,17 @@ TICK: Final = """
     INSERT INTO memp.namespaces AS n (namespace, clock, changed)
     VALUES (%(ns)s, (extract(epoch FROM now()) * 1000000)::bigint + %(n)s, 0)
     ON CONFLICT (namespace) DO UPDATE
-    SET clock = greatest(n.clock, (extract(epoch FROM now()) * 1000000)::bigint) + %(n)s
+    SET clock = greatest(n.clock, (extract(epoch FROM now()) * 1000000)::bigint) + %(n)s, holds = true
     RETURNING clock, pg_current_xact_id()::text, erased_at"""
 """Takes `n` numbers and holds the namespace until the end of the transaction. Numbers follow the clock, so that none
 that a crash took back, and somebody saw, comes again."""
 CHANGED: Final = "UPDATE memp.namespaces SET changed = %(changed)s WHERE namespace = %(ns)s"
 NAMED: Final = """
     INSERT INTO memp.namespaces (namespace, clock, changed) VALUES (%(ns)s, 0, 0) ON CONFLICT DO NOTHING"""
+HOLDS: Final = "UPDATE memp.namespaces SET holds = %(holds)s WHERE namespace = %(ns)s AND holds != %(holds)s"
 VERSION: Final = "SELECT changed FROM memp.namespaces WHERE namespace = %(ns)s"
 ANY_VERSION: Final = "SELECT coalesce(sum(changed), 0)::text FROM memp.namespaces"
-NAMESPACES: Final = """
-    SELECT namespace FROM memp.namespaces n
-    WHERE EXISTS (SELECT FROM memp.trajectories t WHERE t.namespace = n.namespace)
-       OR EXISTS (SELECT FROM memp.procedures p WHERE p.namespace = n.namespace)
-       OR EXISTS (SELECT FROM memp.recalls c WHERE c.namespace = n.namespace)
-       OR EXISTS (SELECT FROM memp.receipts e WHERE e.namespace = n.namespace)
-    ORDER BY namespace"""
+NAMESPACES: Final = "SELECT namespace FROM memp.namespaces WHERE holds"
 
 # -- trajectories ----------------------------------------------------------------------------------
 

@@ -135,6 +135,8 @@ class PostgresStore:
         """See `Store.write`."""
         check_namespace(namespace)
         ids = [safe(write.revision.procedure_id) for write in writes]
+        if not ids and consume is None and receipt is None:
+            return True
 
         def body(transaction: Transaction) -> bool:
             held = transaction.hold(len(writes) + 1)
@@ -210,6 +212,7 @@ class PostgresStore:
 
         def write(transaction: Transaction) -> None:
             transaction.send(sql.NAMED)
+            transaction.send(sql.HOLDS, holds=True)
             insert_recall(transaction, LoggedRecall.of(recall))
 
         self._pool.run(recall.namespace, write, writes=True, durable=False)
