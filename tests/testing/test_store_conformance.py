@@ -3,6 +3,7 @@
 import threading
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import broken_clients
 import broken_logs
@@ -126,6 +127,12 @@ class MemoryStoreAlone:
 
     def __exit__(self, *_):
         pass
+
+
+def test_the_docs_show_every_rule():
+    page = (Path(__file__).parents[2] / "docs" / "stores.md").read_text(encoding="utf-8")
+    missing = [rule.name for rule in RULES if f"| `{rule.name}`: {rule.says} |" not in page]
+    assert missing == [], "python benchmarks/conformance.py --write"
 
 
 def test_the_command(capsys):

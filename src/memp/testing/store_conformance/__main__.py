@@ -24,7 +24,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     rules = _chosen(parser, options.rule)
     reports = [
-        store_conformance(_factory(parser, name), rules=rules, name=name, timeout=options.timeout, progress=_progress)
+        store_conformance(
+            _factory(parser, name),
+            rules=rules,
+            name=name.rpartition(":")[2],
+            timeout=options.timeout,
+            progress=_progress,
+        )
         for name in options.factories
     ]
     if options.json:

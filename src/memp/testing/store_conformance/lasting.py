@@ -22,7 +22,7 @@ from memp.testing.store_conformance.kit import (
     revision,
     waiting,
 )
-from memp.testing.store_conformance.rule import rule
+from memp.testing.store_conformance.rule import Broken, rule
 
 
 @rule("clients")
@@ -103,6 +103,8 @@ def a_killed_client_loses_nothing(h: Harness) -> None:
     try:
         while done < 12:
             done = listening.recv()
+    except EOFError:
+        raise Broken(f"the client gave up by itself after {done + 1} rounds") from None
     finally:
         client.kill()
         client.join()
