@@ -51,8 +51,8 @@ class Trials:
         if not on_trial(procedure) or standing is None:
             return None
         self._refresh()
-        begun, number = procedure.revision.at, procedure.revision.number
-        new = self._side(procedure.id, number, begun)
+        begun = self._begun(procedure.id, standing)
+        new = self._side(procedure.id, procedure.revision.number, begun)
         old = self._side(procedure.id, standing, begun)
         before = self._before(procedure.id, standing, begun)
         return decision(new, old, before, guard, standing)
@@ -62,6 +62,11 @@ class Trials:
             self._seen = seq
             for id, number in outcome.credited:
                 self._served[id].append((number, outcome))
+
+    def _begun(self, id: str, standing: int) -> datetime:
+        """When the revision that stands got its first rival; another may have taken the rival's place since."""
+        history = self._store.history(self._namespace, id)
+        return min(revision.at for revision, _, _ in history if revision.stands == standing)
 
     def _side(self, id: str, number: int, begun: datetime) -> Side:
         chosen = [o for served, o in self._of(id, number) if o.at >= begun]
