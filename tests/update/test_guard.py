@@ -1,11 +1,13 @@
 """The guard: a correction has a cause, loses nothing without need, and proves itself on trial."""
 
+import json
+
 import pytest
 
 from loopkit import counter, ticking
 from memp.memory import AsyncProceduralMemory
 from memp.records import Content, Script, Step, Trajectory
-from memp.testing.chat import CharEmbedder
+from memp.testing.chat import CharEmbedder, ScriptedChat
 from memp.trials import Side, decision
 from memp.update import Adjustment, Guard, Skip
 from memp.update.guard import loses
@@ -166,6 +168,46 @@ class Only(Adjustment):
         if episode.success and episode.had_recall:
             return [Skip(subject=episode.trajectory.id, reason="won")]
         return await super().changes(episode, tools)
+
+
+def chat(*replies):
+    return ScriptedChat([json.dumps(reply) for reply in replies])
+
+
+BLAME = {"verdict": "procedure", "step": 2, "quotes": ["heat pan 1 with kiln 1"], "why": "The kiln heats."}
+SCRIPT = {"goal": "A hot pan.", "steps": ["Fetch it.", "Heat it.", "Bring it."]}
+
+
+async def test_a_model_is_told_what_was_found():
+    better = SCRIPT | {"steps": ["Fetch it.", "Heat it with the kiln.", "Bring it."]}
+    model = chat(SCRIPT, BLAME, better)
+    async with memory_of(Guard(), model=model) as memory:
+        id = await learn(memory)
+        await attempt(memory, lost())
+        head = memory.get(id)
+        assert head.script.steps[1] == "Heat it with the kiln."
+        assert head.status == "probation"
+        assert (head.revision.author.model, head.revision.author.prompt) == (model.name, "adjust_step/1")
+        asked = model.calls[-1].messages[-1].content
+        assert "procedure (step 2): The kiln heats." in asked
+        assert [call.purpose for call in model.calls] == ["script", "blame", "adjust"]
+
+
+async def test_a_model_that_drops_most_steps_is_refused():
+    async with memory_of(Guard(), model=chat(SCRIPT, BLAME, SCRIPT | {"steps": ["Do well."]})) as memory:
+        id = await learn(memory)
+        _, receipt = await attempt(memory, lost())
+        assert why(receipt).startswith("refused: it loses 3 of 3 steps")
+        assert memory.get(id).revision.number == 1
+
+
+async def test_a_model_that_does_not_blame_the_procedure_is_not_asked_to_correct():
+    followed = BLAME | {"verdict": "not-followed", "why": "It went astray."}
+    model = chat(SCRIPT, followed)
+    async with memory_of(Guard(), model=model) as memory:
+        await learn(memory)
+        _, receipt = await attempt(memory, lost())
+        assert why(receipt) == "not-followed: It went astray.: no change"
 
 
 # -- trials --------------------------------------------------------------------------------------------
