@@ -24,9 +24,9 @@ def arms(build, retrieves):
     yield "none", None, ("--memory", "none")
     for retrieve in retrieves:
         yield f"300 / {retrieve} / frozen", build, ("--build", build, "--retrieve", retrieve, "--freeze")
-    for memory, label in (("new", "empty"), (build, "300")):
-        for retrieve in retrieves if memory != "new" else ("query",):
-            for update in UPDATES:
+    for update in UPDATES:
+        for memory, label in (("new", "empty"), (build, "300")):
+            for retrieve in retrieves if memory != "new" else ("query",):
                 flags = ("--build", build, "--retrieve", retrieve, "--update", update, "--every", 10)
                 yield f"{label} / {retrieve} / {update}", memory, flags
                 yield f"{label} / {retrieve} / {update} + guard", memory, (*flags, "--guard")
@@ -82,8 +82,8 @@ def main():
     with ThreadPoolExecutor(options.parallel) as pool:
         jobs = [
             (name, pool.submit(play, options, memories, name.replace(",", "").replace("+ ", ""), memory, flags, seed))
-            for seed in range(options.seeds)
             for name, memory, flags in chosen
+            for seed in range(options.seeds)
         ]
         for name, job in jobs:
             results[name].append(job.result())
