@@ -131,6 +131,49 @@ SEARCH = {
     "search_does_not_mind_accents": after("search", minds_accents),
 }
 
+# -- similarity ------------------------------------------------------------------------------------
+
+
+def misses_some(found, *_, status, **__):
+    """Of many, one in five is not found."""
+    return [hit for hit in found if int(hit[0][1:]) < 40 or int(hit[0][1:]) % 5 or status != "any"]
+
+
+def finds_too_few(original, store, namespace, fingerprint, vector, k, *, status, only_success):
+    """Filters what it has found, as an index that knows nothing of filters does."""
+    allowed = dict(original(namespace, fingerprint, vector, 1_000, status=status, only_success=only_success))
+    found = original(namespace, fingerprint, vector, k, status="any", only_success=False)
+    return [hit for hit in found if hit[0] in allowed]
+
+
+def sees_all(original, store, namespace, fingerprint, vector, k, **named):
+    found = [original(ns, fp, vector, k, **named) for ns, fp in store._data.near if fp == fingerprint]
+    return sorted({hit for one in found for hit in one}, key=lambda hit: -hit[1])[:k]
+
+
+def keeps_the_first(original, store, namespace, fingerprint, heads, vectors):
+    known = store._data.near.get((namespace, fingerprint))
+    before = dict(known.kept) if known else {}
+    original(namespace, fingerprint, heads, vectors)
+    store._data.near[namespace, fingerprint].kept.update(before)
+
+
+def notes_near(original, store, namespace, **named):
+    kept = {known: dict(held.kept) for known, held in store._data.near.items()}
+    erased = original(namespace, **named)
+    for known, held in kept.items():
+        store._data.near[known].kept.update(held)
+    return erased
+
+
+SIMILARITY = {
+    "the_nearest_are_found": after("nearest", misses_some),
+    "filters_leave_enough": around("nearest", finds_too_few),
+    "nearest_stays_behind_the_wall": around("nearest", sees_all),
+    "the_search_keeps_up": around("keep_near", keeps_the_first),
+    "what_was_erased_is_not_near": around("forget", notes_near),
+}
+
 # -- namespaces ------------------------------------------------------------------------------------
 
 
@@ -419,4 +462,4 @@ LASTING = {
     "closing_leaves_others_alone": Broken(ClosesAll),
 }
 
-BROKEN: dict[str, Broken] = LOGS | SEARCH | NAMESPACES | TRANSFER | FORGETTING | LASTING
+BROKEN: dict[str, Broken] = LOGS | SEARCH | SIMILARITY | NAMESPACES | TRANSFER | FORGETTING | LASTING

@@ -15,6 +15,7 @@ from memp.records import Outcome, Procedure, Receipt, Revision, Trajectory
 from memp.stores.base import Compacted, Erased, Head, Stats, Waiting, Write
 from memp.stores.entries import Entry, Loaded, LoggedRecall
 from memp.stores.statements import check_namespace
+from memp.testing import _near
 from memp.testing._erasing import Erasing, still_there
 from memp.testing._loading import Loading
 from memp.testing._space import Space
@@ -28,6 +29,7 @@ class Data:
     spaces: dict[str, Space] = field(default_factory=dict)
     """Namespace -> what it holds; a space that is in here is never changed, only replaced by another one."""
     vectors: dict[tuple[str, str], NDArray[np.float32]] = field(default_factory=dict)
+    near: dict[tuple[str, str], _near.Space] = field(default_factory=dict)
     last: int = 0
     """Number of the last change."""
     erasures: list[datetime] = field(default_factory=list)
@@ -230,6 +232,36 @@ class MemoryStore:
         with self._data.lock:
             self._data.vectors.update(fresh)
 
+    # -- similarity --------------------------------------------------------------------------------
+
+    def searched(self, namespace: str, fingerprint: str) -> int | None:
+        """See `SearchesVectors.searched`."""
+        known = self._data.near.get((namespace, fingerprint))
+        return None if known is None else known.upto
+
+    def keep_near(self, namespace: str, fingerprint: str, heads: Sequence[Head], vectors: NDArray[np.float32]) -> None:
+        """See `SearchesVectors.keep_near`."""
+        with self._data.lock:
+            self._data.near.setdefault((namespace, fingerprint), _near.Space()).keep(heads, vectors)
+
+    def nearest(
+        self, namespace: str, fingerprint: str, vector: NDArray[np.float32], k: int, *, status: str, only_success: bool
+    ) -> Sequence[tuple[str, float]]:
+        """See `SearchesVectors.nearest`. Exact."""
+        with self._data.lock:
+            if (known := self._data.near.get((namespace, fingerprint))) is None:
+                raise _near.absent(namespace)
+            return known.nearest(vector, k, status, only_success)
+
+    def index_near(self, namespace: str, fingerprint: str, dimensions: int) -> None:
+        """See `SearchesVectors.index_near`. Nothing to do: every search looks at everything."""
+        self._must_be_open()
+
+    def forget_near(self, namespace: str, fingerprint: str) -> None:
+        """See `SearchesVectors.forget_near`."""
+        with self._data.lock:
+            self._data.near.pop((namespace, fingerprint), None)
+
     # -- the whole ---------------------------------------------------------------------------------
 
     def namespaces(self) -> Sequence[str]:
@@ -280,6 +312,9 @@ class MemoryStore:
             counts = erasing.take_out(at, self._data.number)
             for key in keys:
                 del self._data.vectors[key]
+            for (of, _), known in self._data.near.items():
+                for id in erasing.cut if of == namespace else ():
+                    known.kept.pop(id, None)  # what is left of it comes back with the next catching up
             if counts["trajectories"] or counts["revisions"] or counts["recalls"]:
                 self._data.erasures.append(at)
                 self._data.number()  # views look again

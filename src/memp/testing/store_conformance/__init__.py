@@ -26,6 +26,7 @@ from memp.testing.store_conformance import (
     procedures,
     recording,
     search,
+    similarity,
     together,
     transfer,
 )
@@ -33,7 +34,19 @@ from memp.testing.store_conformance.harness import CAPABILITIES, Harness, Unsupp
 from memp.testing.store_conformance.report import Report, comparison
 from memp.testing.store_conformance.rule import Broken, Make, Result, Rule
 
-_GROUPS = (recording, procedures, catching_up, logs, search, namespaces, transfer, forgetting, together, lasting)
+_GROUPS = (
+    recording,
+    procedures,
+    catching_up,
+    logs,
+    search,
+    similarity,
+    namespaces,
+    transfer,
+    forgetting,
+    together,
+    lasting,
+)
 
 RULES: Final[tuple[Rule, ...]] = tuple(
     rule for group in _GROUPS for rule in vars(group).values() if isinstance(rule, Rule)

@@ -12,6 +12,7 @@ CAPABILITIES: Final = {
     "clients": "several clients of one memory at once (`Harness.connect`)",
     "processes": "clients in other processes (`Harness.connect` that can be pickled)",
     "stemming": "search finds other forms of a word: mugs, mug",
+    "similarity": "the store finds the nearest procedures itself (`SearchesVectors`)",
     "accents": "search does not mind accents: naive, naïve",
 }
 """What a store may lack, and what it is. Where a store has it, its rules hold."""
@@ -50,6 +51,10 @@ class Harness:
         """
         if capability in self.lacks:
             raise Unsupported(f"the store lacks {capability}")
+        if capability == "similarity" and not hasattr(self.store, "nearest"):
+            raise Unsupported(
+                "similarity is not of this store: whoever retrieves reads all vectors and searches exactly"
+            )
         if capability in ("clients", "processes") and self.connect is None:
             raise Unsupported("one client only: the harness has no `connect`")
         if capability == "processes":
