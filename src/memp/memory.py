@@ -25,7 +25,8 @@ from memp.models.metered import Meter, Metered
 from memp.recall import LeftOut, Recall, Recalled
 from memp.records import Name, Outcome, Procedure, Receipt, Record, Skipped, Trajectory, new_id, now
 from memp.render import HEADER, REFERENCE, REFERENCE_WRAPPING, WRAPPING, approximate_tokens
-from memp.retrieve import Hit, Index, Query, RetrievePolicy, UsesEvidence, retrieve_policy
+from memp.retrieve import ByQuery, Hit, Query, RetrievePolicy, UsesEvidence, retrieve_policy
+from memp.retrieve.far import index_of
 from memp.standing import Standing
 from memp.stores.base import Store, text_key
 from memp.stores.connect import connect
@@ -158,7 +159,7 @@ class AsyncProceduralMemory(Learning):
         self._holdout = Holdout(holdout, seed)
         self._standing = Standing(store, namespace, share=guard.trial if guard else 0.5, seed=seed)
         self._embedder = embedder if embedder is not None else _bundled_embedder()
-        self._index = Index(store, namespace, self._embedder)
+        self._index = index_of(store, namespace, self._embedder, far=isinstance(self.retrieving, ByQuery))
         if isinstance(self.retrieving, UsesEvidence):
             self.retrieving.use_evidence(self._worth)
 

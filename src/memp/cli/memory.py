@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memp.cli import copy, curate, forget
+from memp.cli import copy, curate, forget, index
 from memp.cli.held import author, memory_option, namespace_option, opened, when
 from memp.cli.output import json_option, reports_errors, table
 from memp.stores.connect import connect
@@ -27,7 +27,7 @@ def memory() -> None:
     """
 
 
-for _command in (*curate.COMMANDS, *forget.COMMANDS, *copy.COMMANDS):
+for _command in (*curate.COMMANDS, *forget.COMMANDS, *copy.COMMANDS, *index.COMMANDS):
     memory.add_command(_command)
 
 

@@ -74,6 +74,13 @@ class Index:
             mask = self._failed[:n] if mask is None else mask | self._failed[:n]
         return mask
 
+    def nearest(self, vector: Vectors, k: int, hidden: NDArray[np.bool_] | None) -> list[tuple[str, float]]:
+        """Ids and cosines of the `k` procedures nearest to a unit vector, best first, equal ones oldest first."""
+        if self.table is None:
+            return []
+        rows, scores = self.table.top(vector, k, hidden)
+        return [(self.ids[row], score) for row, score in zip(rows, scores, strict=True)]
+
     def numbers(self, ids: Sequence[str]) -> dict[str, int]:
         """The current revision's number of each procedure."""
         return {procedure.id: procedure.revision.number for procedure in self._store.find(self._namespace, ids)}

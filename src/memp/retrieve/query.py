@@ -15,11 +15,8 @@ class ByQuery:
 
     async def rank(self, query: Query, index: Index, hidden: NDArray[np.bool_] | None) -> list[Hit]:
         """See `RetrievePolicy.rank`."""
-        if index.table is None:
+        if not len(index):
             return []
         vectors = await index.embed([query.task])
-        rows, scores = index.table.top(vectors[0], query.k, hidden)
-        return [
-            Hit(index.ids[row], score, f"cosine {score:.3f} with its task")
-            for row, score in zip(rows, scores, strict=True)
-        ]
+        found = index.nearest(vectors[0], query.k, hidden)
+        return [Hit(id, score, f"cosine {score:.3f} with its task") for id, score in found]

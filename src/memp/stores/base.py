@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -285,3 +285,35 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of the store; other clients go on. Any later use is a StoreError, but for closing again."""
+
+
+@runtime_checkable
+class SearchesVectors(Protocol):
+    """What a store may offer besides: it finds the nearest procedures itself, for memories too large for every process.
+
+    It does so for a namespace and a space of vectors once an operator asked for it (`memp memory index`); it may then
+    miss some. Until then, whoever retrieves reads all vectors and searches exactly.
+    """
+
+    def searched(self, namespace: str, fingerprint: str) -> int | None:
+        """The greatest `Head.changed` that the search knows of; None: it was not asked for."""
+
+    def keep_near(self, namespace: str, fingerprint: str, heads: Sequence[Head], vectors: NDArray[np.float32]) -> None:
+        """Let the search know of these procedures, all that changed since what it knew; shape (len(heads), n)."""
+
+    def nearest(
+        self, namespace: str, fingerprint: str, vector: NDArray[np.float32], k: int, *, status: str, only_success: bool
+    ) -> Sequence[tuple[str, float]]:
+        """About the `k` procedures of greatest cosine with a unit vector, best first, equal ones oldest first.
+
+        Args:
+            namespace, fingerprint, vector, k: of what, and how many.
+            status: `active` (what may be served), `retired` (what may not) or `any`.
+            only_success: leave out what was built from failures.
+        """
+
+    def index_near(self, namespace: str, fingerprint: str, dimensions: int) -> None:
+        """Make what was kept fast to search. For an operator: it may need rights that others lack, and time."""
+
+    def forget_near(self, namespace: str, fingerprint: str) -> None:
+        """Search no more: whoever opens the memory from now on reads all vectors and searches exactly."""

@@ -45,7 +45,7 @@ def erase(
         erased = copy.forget(namespace, trajectories=trajectories, task=task, at=at)
         after = {_key(entry): entry for entry in copy.dump(namespace)}
         holds = namespace in copy.namespaces()
-    texts = {task} if task else set()
+    texts, cut = {task} if task else set[str](), set[str]()
     for entry in before:
         if (kept := after.pop(_key(entry), None)) != entry:
             _change(transaction, entry, kept)
@@ -54,14 +54,17 @@ def erase(
                 after[_key(entry)] = kept  # another one has its number: it is appended anew
             if replaced or kept is None:
                 texts.update(_texts(entry))
+            if isinstance(entry, RevisionEntry) and replaced:
+                cut.add(safe(entry.revision.procedure_id))
     number = transaction.hold(len(after) + 1)()
     for entry in after.values():
         if isinstance(entry, RevisionEntry):
             number += 1
             append(transaction, Write(revision=entry.revision), number)
-    gone = [safe(e.revision.procedure_id) for e in before if isinstance(e, RevisionEntry) and e.revision.number == 1]
+    gone = sorted(cut)
     transaction.send(sql.DROP_EMPTY_PROCEDURES, ids=gone)
     transaction.send(sql.DROP_EMPTY_TEXTS, ids=gone)
+    transaction.send(sql.DROP_NEAR, ids=gone)  # what is left of them comes back with the next catching up
     drafts = transaction.send(sql.DROP_ALL_DRAFTS)
     transaction.send(sql.HOLDS, holds=holds)
     vectors = _drop_vectors(transaction, [text_key(text) for text in texts])

@@ -6,6 +6,7 @@ which changes become visible. Row-level security is a second wall: a transaction
 `memp.namespace`, even if a statement forgot to.
 """
 
+import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from memp.errors import StoreError, StoreMissing, StoreReadOnly, StoreTooNew
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 LOCK: Final = 0x6D656D70
 """Advisory lock that migrations hold: `memp`."""
 _OLDEST: Final = 140000
+_MOST_WHOLE: Final = 2_000
+_MOST_HALVES: Final = 4_000
 TABLES: Final = (
     "namespaces",
     "trajectories",
@@ -27,6 +30,8 @@ TABLES: Final = (
     "receipts",
     "drafts",
     "vectors",
+    "spaces",
+    "near",
 )
 _NAMESPACE: Final = 'namespace text COLLATE "C" NOT NULL'
 
@@ -98,6 +103,20 @@ _INITIAL: Final = (
         vector bytea NOT NULL,         -- float32, to the bit
         PRIMARY KEY (namespace, fingerprint, key))""",
     "ALTER TABLE memp.vectors ALTER vector SET STORAGE EXTERNAL",  # it does not compress
+    # What the database searches by itself, once `memp memory index` asked for it.
+    f"""CREATE TABLE memp.spaces (
+        {_NAMESPACE}, fingerprint text COLLATE "C" NOT NULL,
+        dimensions integer NOT NULL,
+        upto bigint NOT NULL,          -- the greatest `changed` that `near` knows of
+        PRIMARY KEY (namespace, fingerprint))""",
+    f"""CREATE TABLE memp.near (          -- a copy: can be deleted and is then rebuilt
+        {_NAMESPACE}, fingerprint text COLLATE "C" NOT NULL, id text COLLATE "C" NOT NULL,
+        seq bigint NOT NULL, changed bigint NOT NULL,
+        servable boolean NOT NULL,     -- of a status that is served
+        success boolean NOT NULL,
+        vector vector NOT NULL,        -- indexed (HNSW) by namespace and fingerprint, see `index_near`
+        PRIMARY KEY (namespace, fingerprint, id))""",
+    "ALTER TABLE memp.near ALTER vector SET STORAGE EXTERNAL",
     # Words are stemmed and none is left out.
     "CREATE TEXT SEARCH DICTIONARY memp.stem (TEMPLATE = snowball, LANGUAGE = english)",
     "CREATE TEXT SEARCH CONFIGURATION memp.words (COPY = pg_catalog.simple)",
@@ -153,8 +172,8 @@ def grants(role: str, *, forgetting: bool = False) -> tuple[str, ...]:
         f"GRANT UPDATE (consumed_by) ON memp.trajectories TO {role}",
         f"GRANT UPDATE (head, changed, status, task, task_key, facts) ON memp.procedures TO {role}",
         f"GRANT UPDATE (served, succeeded) ON memp.revisions TO {role}",
-        f"GRANT UPDATE ON memp.texts, memp.drafts, memp.vectors TO {role}",
-        f"GRANT DELETE ON memp.receipts, memp.drafts, memp.vectors TO {role}",
+        f"GRANT UPDATE ON memp.texts, memp.drafts, memp.vectors, memp.spaces, memp.near TO {role}",
+        f"GRANT DELETE ON memp.receipts, memp.drafts, memp.vectors, memp.spaces, memp.near TO {role}",
         *(more if forgetting else ()),
     )
 
@@ -240,3 +259,34 @@ def _need_vectors(db: "psycopg.Connection[Any]", place: str) -> None:
         ) from None
     except (psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile):
         raise StoreError(f"{place}: the server has no pgvector; install it (package postgresql-NN-pgvector)") from None
+
+
+def near_kind(dimensions: int) -> str:
+    """The type that vectors of so many dimensions are indexed as: halves where whole ones are too long for pgvector.
+
+    Raises:
+        StoreError: they are too long for that too.
+    """
+    if dimensions > _MOST_HALVES:
+        raise StoreError(f"vectors of {dimensions} dimensions cannot be indexed; pgvector takes up to {_MOST_HALVES}")
+    return f"{'vector' if dimensions <= _MOST_WHOLE else 'halfvec'}({dimensions})"
+
+
+def index_near(db: "psycopg.Connection[Any]", namespace: str, fingerprint: str, dimensions: int) -> None:
+    """Index a space of one namespace (HNSW), others writing meanwhile. Needs the owner of the tables.
+
+    One index a namespace: a search then never walks through other tenants' vectors, and small tenants pay for none.
+    """
+    from psycopg import sql
+
+    name = hashlib.blake2b(f"{namespace}\0{fingerprint}".encode(), digest_size=10).hexdigest()
+    index = sql.Identifier(f"near_{name}")
+    kind = near_kind(dimensions)
+    operators = "vector_ip_ops" if kind.startswith("vector") else "halfvec_ip_ops"
+    db.execute(sql.SQL("DROP INDEX IF EXISTS memp.{}").format(index))
+    db.execute(
+        sql.SQL(
+            f"CREATE INDEX CONCURRENTLY {{}} ON memp.near USING hnsw ((vector::{kind}) {operators}) "
+            "WHERE namespace = {} AND fingerprint = {}"
+        ).format(index, sql.Literal(namespace), sql.Literal(fingerprint))
+    )

@@ -169,6 +169,15 @@ class Pool:
             finally:
                 db.close()
 
+    def administer(self, work: "Callable[[psycopg.Connection[Row]], None]") -> None:
+        """What is no transaction, on a connection of its own and without a limit of time."""
+        with translated(self.place):
+            db = self._connect()
+            try:
+                work(db)
+            finally:
+                db.close()
+
     def close(self) -> None:
         """Close the connections."""
         self._closed = True

@@ -190,6 +190,28 @@ SAVE_VECTOR: Final = """
     VALUES (%(ns)s, %(fingerprint)s, %(key)s, %(vector)b)
     ON CONFLICT (namespace, fingerprint, key) DO UPDATE SET vector = excluded.vector"""
 
+# -- similarity ------------------------------------------------------------------------------------
+
+SPACE: Final = "SELECT dimensions, upto FROM memp.spaces WHERE namespace = %(ns)s AND fingerprint = %(fingerprint)s"
+SAVE_SPACE: Final = """
+    INSERT INTO memp.spaces AS s (namespace, fingerprint, dimensions, upto)
+    VALUES (%(ns)s, %(fingerprint)s, %(dimensions)s, %(upto)s)
+    ON CONFLICT (namespace, fingerprint) DO UPDATE SET upto = greatest(s.upto, excluded.upto)"""
+DROP_SPACE: Final = "DELETE FROM memp.spaces WHERE namespace = %(ns)s AND fingerprint = %(fingerprint)s"
+SAVE_NEAR: Final = """
+    INSERT INTO memp.near AS n (namespace, fingerprint, id, seq, changed, servable, success, vector)
+    VALUES (%(ns)s, %(fingerprint)s, %(id)s, %(seq)s, %(changed)s, %(servable)s, %(success)s, %(vector)s::vector)
+    ON CONFLICT (namespace, fingerprint, id) DO UPDATE
+    SET changed = excluded.changed, servable = excluded.servable, vector = excluded.vector
+    WHERE n.changed < excluded.changed"""
+DROP_NEAR: Final = "DELETE FROM memp.near WHERE namespace = %(ns)s AND id = ANY(%(ids)s)"
+WIDE: Final = """
+    SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', %(ef)s, true)"""
+NEAREST: Final = """
+    SELECT id, seq, -(vector::{kind} <#> %(vector)s::{kind}) FROM memp.near
+    WHERE namespace = %(ns)s AND fingerprint = %(fingerprint)s {filter}
+    ORDER BY vector::{kind} <#> %(vector)s::{kind} LIMIT %(n)s"""
+
 # -- the whole -------------------------------------------------------------------------------------
 
 COUNTS: Final = """

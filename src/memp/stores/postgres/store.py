@@ -16,6 +16,7 @@ from memp.stores.postgres import statements as sql
 from memp.stores.postgres import transfer
 from memp.stores.postgres.errors import translated
 from memp.stores.postgres.forgetting import compact_some, erase, still_there
+from memp.stores.postgres.near import Near
 from memp.stores.postgres.pool import Pool, Row, Transaction
 from memp.stores.postgres.texts import all_of, plain, safe
 from memp.stores.postgres.writing import (
@@ -55,6 +56,7 @@ class PostgresStore:
 
     def __init__(self, url: str, *, create: bool = True, timeout: float = 30.0, pool: int = 8) -> None:
         self._pool = Pool(url, create=create, timeout=timeout, size=pool)
+        self._near = Near(self._pool)
 
     # -- trajectories ------------------------------------------------------------------------------
 
@@ -300,6 +302,30 @@ class PostgresStore:
         if not keys:
             return {}
         return dict(self._pool.read(namespace, sql.VECTORS, fingerprint=safe(fingerprint), keys=keys))
+
+    # -- similarity --------------------------------------------------------------------------------
+
+    def searched(self, namespace: str, fingerprint: str) -> int | None:
+        """See `SearchesVectors.searched`."""
+        return self._near.searched(namespace, fingerprint)
+
+    def keep_near(self, namespace: str, fingerprint: str, heads: Sequence[Head], vectors: NDArray[np.float32]) -> None:
+        """See `SearchesVectors.keep_near`."""
+        self._near.keep(namespace, fingerprint, heads, vectors)
+
+    def nearest(
+        self, namespace: str, fingerprint: str, vector: NDArray[np.float32], k: int, *, status: str, only_success: bool
+    ) -> Sequence[tuple[str, float]]:
+        """See `SearchesVectors.nearest`."""
+        return self._near.nearest(namespace, fingerprint, vector, k, status, only_success)
+
+    def index_near(self, namespace: str, fingerprint: str, dimensions: int) -> None:
+        """See `SearchesVectors.index_near`."""
+        self._near.index(namespace, fingerprint, dimensions)
+
+    def forget_near(self, namespace: str, fingerprint: str) -> None:
+        """See `SearchesVectors.forget_near`."""
+        self._near.forget_space(namespace, fingerprint)
 
     # -- the whole ---------------------------------------------------------------------------------
 

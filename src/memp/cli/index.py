@@ -1,0 +1,46 @@
+"""`memp memory index`: let the database search a large memory itself."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from memp.cli.held import memory_option, namespace_option
+from memp.cli.output import reports_errors
+from memp.stores.connect import connect
+
+
+@click.command(short_help="Let the database search a large memory itself.")
+@click.option("--embedder", "name", default="static", show_default=True, help="What the memory is used with.")
+@click.option("--off", is_flag=True, help="Search no more in the database.")
+@memory_option
+@namespace_option
+@reports_errors
+def index(name: str, off: bool, path: Path | str, namespace: str) -> None:
+    """Let a PostgreSQL database find the procedures for a task (pgvector, HNSW), from the next start of each process.
+
+    For memories of more than some 100,000 procedures. Until then every process holds all vectors and searches exactly;
+    the database is approximate and misses a few. It needs the owner of the tables. Repeat it after the vectors of most
+    procedures have changed.
+    """
+    from memp.errors import StoreError
+    from memp.models.registry import embedder as named
+    from memp.retrieve.far import search_in_store
+    from memp.stores.base import SearchesVectors
+
+    chosen = named(name)
+    store = connect(path, create=False)
+    try:
+        if not off:
+            count = asyncio.run(search_in_store(store, namespace, chosen))
+            click.echo(f"namespace {namespace}: the database searches {count} procedures")
+        elif isinstance(store, SearchesVectors):
+            store.forget_near(namespace, chosen.fingerprint)
+            click.echo(f"namespace {namespace}: every process searches for itself")
+        else:
+            raise StoreError("this store searches nothing itself")
+    finally:
+        store.close()
+
+
+COMMANDS = (index,)

@@ -1,0 +1,101 @@
+"""Similarity in the database: pgvector's HNSW with iterative scans, for namespaces that an operator chose."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memp.errors import StoreError
+from memp.records import SERVABLE
+from memp.stores.base import Head
+from memp.stores.postgres import statements as sql
+from memp.stores.postgres.migrations import index_near, near_kind
+from memp.stores.postgres.pool import Pool, Transaction
+from memp.stores.postgres.texts import plain, safe
+
+_AT_ONCE: Final = 2_000
+_LEAST_EXPLORED: Final = 120
+"""Candidates that a search holds (`hnsw.ef_search`), or four times `k`: with 100,000 real tasks 95 % are found."""
+_FILTERS: Final = {"active": "AND servable", "retired": "AND NOT servable", "any": ""}
+
+
+class Near:
+    """Keeps the searched copy of vectors and asks it."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._dimensions: dict[tuple[str, str], int] = {}
+
+    def searched(self, namespace: str, fingerprint: str) -> int | None:
+        """See `SearchesVectors.searched`."""
+        rows = self._pool.read(namespace, sql.SPACE, fingerprint=safe(fingerprint))
+        if not rows:
+            return None
+        self._dimensions[namespace, fingerprint] = rows[0][0]
+        return int(rows[0][1])
+
+    def keep(self, namespace: str, fingerprint: str, heads: Sequence[Head], vectors: NDArray[np.float32]) -> None:
+        """See `SearchesVectors.keep_near`."""
+        order = sorted(range(len(heads)), key=lambda n: heads[n].id)  # two who keep the same do not wait for each other
+
+        def write(transaction: Transaction, part: Sequence[int]) -> None:
+            for n in part:
+                head = heads[n]
+                transaction.send(
+                    sql.SAVE_NEAR,
+                    fingerprint=safe(fingerprint),
+                    id=safe(head.id),
+                    seq=head.seq,
+                    changed=head.changed,
+                    servable=head.status in SERVABLE,
+                    success=bool(head.success),
+                    vector=_text(vectors[n]),
+                )
+
+        for start in range(0, len(order), _AT_ONCE):
+            part = order[start : start + _AT_ONCE]
+            self._pool.run(namespace, lambda it, part=part: write(it, part), writes=True, durable=False)  # type: ignore[misc]
+        if heads:
+            self._save(namespace, fingerprint, vectors.shape[1], max(head.changed for head in heads))
+
+    def nearest(
+        self, namespace: str, fingerprint: str, vector: NDArray[np.float32], k: int, status: str, only_success: bool
+    ) -> list[tuple[str, float]]:
+        """See `SearchesVectors.nearest`."""
+        if (namespace, fingerprint) not in self._dimensions and self.searched(namespace, fingerprint) is None:
+            raise StoreError(f"namespace {namespace!r} is not searched in the database; run `memp memory index`")
+        kind = near_kind(self._dimensions[namespace, fingerprint])
+        chosen = _FILTERS[status] + (" AND success" if only_success else "")
+        statement = sql.NEAREST.format(kind=kind, filter=chosen)
+        values = {"fingerprint": safe(fingerprint), "vector": _text(vector), "n": k}
+
+        def ask(transaction: Transaction) -> list[tuple[str, int, float]]:
+            transaction.send(sql.WIDE, ef=str(min(1_000, max(_LEAST_EXPLORED, 4 * k))))
+            return [(id, seq, score) for id, seq, score in transaction.send(statement, **values).rows()]
+
+        found = [(plain(id), seq, round(float(score), 6)) for id, seq, score in self._pool.run(namespace, ask)]
+        return [(id, score) for id, _, score in sorted(found, key=lambda hit: (-hit[2], hit[1]))]
+
+    def index(self, namespace: str, fingerprint: str, dimensions: int) -> None:
+        """Index what was kept, and let everybody who opens the memory from now on search it."""
+        self._pool.administer(lambda db: index_near(db, safe(namespace), safe(fingerprint), dimensions))
+
+    def forget_space(self, namespace: str, fingerprint: str) -> None:
+        """Search no more: whoever opens the memory from now on reads all vectors and searches exactly."""
+
+        def write(transaction: Transaction) -> None:
+            transaction.send(sql.DROP_SPACE, fingerprint=safe(fingerprint))
+
+        self._pool.run(namespace, write, writes=True)
+
+    def _save(self, namespace: str, fingerprint: str, dimensions: int, upto: int) -> None:
+        def write(transaction: Transaction) -> None:
+            transaction.send(sql.SAVE_SPACE, fingerprint=safe(fingerprint), dimensions=dimensions, upto=upto)
+
+        self._pool.run(namespace, write, writes=True, durable=False)
+
+
+def _text(vector: NDArray[np.float32]) -> str:
+    """A vector as pgvector reads it."""
+    return f"[{','.join(map(repr, vector.astype(np.float32).tolist()))}]"
