@@ -113,14 +113,18 @@ def report(folder, picture):
     runs = defaultdict(list)
     for file in sorted(folder.glob("*.json")):
         run = json.loads(file.read_text(encoding="utf-8"))
-        runs[run["model"], run["arm"]].append(run)
+        if len(run["won"]) < run["drift_at"] + WINDOW:
+            print(f"{file.name} is left out: {len(run['won'])} tasks, too few after the change\n")
+            continue
+        runs[run["model"], run["tasks"], run["arm"]].append(run)
     print("| backbone | arm | seeds | tasks | before, last 500 | first 200 after | last 500 | all | recovered after | "
           "stale served, 500 after | last 500 | held | retrieve ms |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|---|---|---|---|---|")
-    for (model, arm), played in sorted(runs.items(), key=lambda item: (item[0][0], ARMS.index(item[0][1]))):
+    for (model, _, arm), played in sorted(runs.items(), key=lambda item: (*item[0][:2], ARMS.index(item[0][2]))):
         print("| " + " | ".join((model, arm, *_row(played))) + " |")
     if picture is not None:
-        draw(picture, {arm: played for (model, arm), played in runs.items() if model == "sim:novice"})
+        longest = max(tasks for _, tasks, _ in runs)
+        draw(picture, {arm: played for (_, tasks, arm), played in runs.items() if tasks == longest})
 
 
 def _row(played):
@@ -146,7 +150,7 @@ def _row(played):
         mean(lambda run, when: run[when : when + 200]),
         mean(lambda run, when: run[-500:]),
         mean(lambda run, when: run),
-        ", ".join("never" if tasks is None else f"{tasks:,}" for tasks in after),
+        ", ".join("never" if tasks is None else f"{tasks:,}" for tasks in after) if all(served) else "-",
         *stale,
         ", ".join(f"{run['held'][-1]:,}" if run["held"] else "-" for run in played),
         f"{times[len(times) // 2]:.1f}" if times else "-",
