@@ -13,7 +13,6 @@ from memp.update.adjustment import Adjustment
 from memp.update.base import Change, Episode, Revise, Skip, Tools, UpdatePolicy
 from memp.update.guard import Guard, Played, Replay, loses, on_trial, only_conditions
 
-
 _MEANWHILE: Final = "on trial: kept as evidence"
 
 
