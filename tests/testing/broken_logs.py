@@ -61,7 +61,9 @@ LOGS = {
         "outcomes", lambda found, *_: sorted(found, key=lambda o: o.trajectory_id, reverse=True)
     ),
     "a_recall_is_logged_once": around("log_recall", logs_again),
-    "recording_logs_the_recall": around("record", logs_bare, "counters_stay_those_of_outcomes"),
+    "recording_logs_the_recall": around(
+        "record", logs_bare, "counters_stay_those_of_outcomes", "what_was_erased_meanwhile_gets_no_credit"
+    ),
     "a_receipt_comes_back_whole": after("receipts", lambda found, *_, **__: [changed(r, queue=0) for r in found]),
     "a_receipt_takes_the_place_of_its_parts": around("log_receipt", takes_away_too_much),
     "drafts_live_until_they_are_dropped": around(

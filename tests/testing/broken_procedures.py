@@ -292,6 +292,7 @@ CATCHING_UP = {
         "heads",
         lambda original, store, ns, fingerprint, since=0: original(ns, fingerprint, since - 1),
         "heads_carry_the_vectors_of_their_space",
+        "the_search_keeps_up",
     ),
     "a_head_says_what_an_index_needs": after("heads", lambda found, *_: [h._replace(success=True) for h in found]),
     "heads_carry_the_vectors_of_their_space": after(

@@ -20,7 +20,15 @@ ELSEWHERE = {
     "processes_lose_nothing": broken_clients.ForgetfulElsewhere,
     "a_killed_client_loses_nothing": broken_clients.Late,
 }
-SLOW = {"an_index_is_not_overtaken", "a_ledger_is_not_overtaken", "find_keeps_the_order_asked_for", "vectors_are_exact"}
+SLOW = {
+    "an_index_is_not_overtaken",
+    "a_ledger_is_not_overtaken",
+    "find_keeps_the_order_asked_for",
+    "filters_leave_enough",
+    "the_nearest_are_found",
+    "trajectories_may_be_read_while_writing",
+    "vectors_are_exact",
+}
 """Checked in tests of their own only."""
 ONE_BY_ONE = {rule.group for rule in RULES} - {"together"}
 """Groups of rules that are about one client at a time, but for a few."""
