@@ -16,14 +16,12 @@ import asyncio
 import json
 import time
 from collections import defaultdict
-from functools import lru_cache
 from pathlib import Path
 from statistics import fmean
 
 from memp.evidence import Drift
 from memp.forgetting import Capacity
 from memp.memory import AsyncProceduralMemory
-from memp.trust import injection
 from memp_bench.agents.episode import trajectory_of
 from memp_bench.agents.react import play
 from memp_bench.agents.registry import backbone
@@ -202,8 +200,6 @@ def main():
     if asked.command == "report":
         report(asked.folder, asked.picture)
         return
-    # The same lines come again and again in these houses; looking each over for attacks takes most of the time.
-    injection._weigh = lru_cache(1 << 17)(injection._weigh)
     asked.out.mkdir(parents=True, exist_ok=True)
     name = f"{asked.model.replace(':', '-')}_{asked.arm.replace(' ', '-')}_{asked.seed}.json"
     options = {"seed": asked.seed, "tasks": asked.tasks, "drift_at": asked.tasks // 2, "model": asked.model}

@@ -2,12 +2,9 @@
 
 import importlib.util
 import json
-from functools import lru_cache
 from pathlib import Path
 
 import pytest
-
-from memp.trust import injection
 
 PLACE = Path(__file__).parents[2] / "benchmarks" / "drift.py"
 
@@ -20,8 +17,7 @@ def study():
     return module
 
 
-async def test_a_short_stream_with_a_change(study, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(injection, "_weigh", lru_cache(None)(injection._weigh))
+async def test_a_short_stream_with_a_change(study, tmp_path, capsys):
     file = tmp_path / "run.json"
     run = await study.stream("capacity 200", seed=100, tasks=150, drift_at=100, capacity=30, save=file)
     assert len(run["won"]) == len(run["served"]) == 150

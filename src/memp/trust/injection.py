@@ -19,6 +19,8 @@ ENOUGH: Final = 2.0
 _NEAR: Final = 400
 """Characters within which signs are added up."""
 _REASON: Final = 200
+_SHORT: Final = 500
+"""Characters up to which a text's weight is remembered."""
 
 
 class Sign(NamedTuple):
@@ -52,7 +54,8 @@ def suspicion(text: str, *, of_user: bool = False) -> str:
     if why := disguised(text):
         return why
     for reading in readings(text):
-        if why := _weigh(reading, of_user):
+        weigh = _weighed if len(reading) <= _SHORT else _weigh
+        if why := weigh(reading, of_user):
             return why
     return ""
 
@@ -71,6 +74,12 @@ def _weigh(text: str, of_user: bool) -> str:
             said = " ".join(text[start : min(max(end for _, end, _ in near), start + 80)].split())
             return f"{', '.join(weights)}: «{said}»"
     return ""
+
+
+@lru_cache(maxsize=16_384)
+def _weighed(text: str, of_user: bool) -> str:
+    """As `_weigh`, for short lines: environments say the same ones again and again."""
+    return _weigh(text, of_user)
 
 
 def instruction_like(trajectory: Trajectory) -> str:
