@@ -1,4 +1,4 @@
-"""Household tasks in other words, for `test_structure.py`: nothing in memp was written from these lists.
+"""Household tasks in other words, for `test_structure.py`: the policy was tuned with lists like these (docs/recall.md).
 
 Two sets, "near" (one synonym away) and "far" (other verbs, loose phrasing). Objects and places as (near, far).
 """
