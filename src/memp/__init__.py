@@ -21,12 +21,16 @@ if TYPE_CHECKING:
         StoreError,
         UnknownName,
     )
+    from memp.evidence import Evidence, Quarantine
+    from memp.evidence.drift import Drift
+    from memp.forgetting import Capacity
     from memp.memory import AsyncProceduralMemory
     from memp.recall import Recall
     from memp.records import Outcome, Procedure, Receipt, Revision, Script, Step, Trajectory, Usage
     from memp.stores.connect import connect
     from memp.sync import ProceduralMemory
     from memp.update.discard import Discard
+    from memp.update.guard import Guard
 
 __version__ = "0.1.0"
 
@@ -49,8 +53,13 @@ _HOMES = {
         ("Outcome", "Procedure", "Receipt", "Revision", "Script", "Step", "Trajectory", "Usage"), "memp.records"
     ),
     "AsyncProceduralMemory": "memp.memory",
+    "Capacity": "memp.forgetting",
     "Discard": "memp.update.discard",
+    "Drift": "memp.evidence.drift",
+    "Evidence": "memp.evidence",
+    "Guard": "memp.update.guard",
     "ProceduralMemory": "memp.sync",
+    "Quarantine": "memp.evidence",
     "Recall": "memp.recall",
     "connect": "memp.stores.connect",
 }
@@ -58,14 +67,19 @@ _HOMES = {
 __all__ = [
     "AsyncProceduralMemory",
     "BudgetExceeded",
+    "Capacity",
     "Conflict",
     "Discard",
+    "Drift",
+    "Evidence",
+    "Guard",
     "MempError",
     "MissingExtra",
     "ModelError",
     "Outcome",
     "ProceduralMemory",
     "Procedure",
+    "Quarantine",
     "Recall",
     "Receipt",
     "RecordError",
