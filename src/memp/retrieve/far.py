@@ -24,13 +24,14 @@ class FarIndex(Index):
 
     def renewed(self) -> Index:
         """See `Index.renewed`."""
-        if self._store.erasures(self._namespace) == self._erasures:
+        if self._rests() or self._store.erasures(self._namespace) == self._erasures:
             return self
         return index_of(self._store, self._namespace, self._embedder, far=True)
 
     async def refresh(self) -> None:
         """Let the store know of what this and other processes wrote."""
-        version = self._store.version(self._namespace)
+        version = self._asked if self._asked is not None else self._store.version(self._namespace)
+        self._asked = None
         if version == self._version:
             return
         heads = self._store.heads(self._namespace, self._embedder.fingerprint, self._seen)

@@ -27,6 +27,7 @@ class Index:
         self._erasures = store.erasures(namespace)
         self._seen = 0
         self._version = -1
+        self._asked: int | None = None
         self._row: dict[str, int] = {}
         self._hidden: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
         self._failed: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
@@ -46,13 +47,19 @@ class Index:
 
     def renewed(self) -> "Index":
         """This index, or a new one when something was erased for good: whoever is ranking goes on with the old one."""
-        if self._store.erasures(self._namespace) == self._erasures:
+        if self._rests() or self._store.erasures(self._namespace) == self._erasures:
             return self
         return Index(self._store, self._namespace, self._embedder)
 
+    def _rests(self) -> bool:
+        """Whether nothing was written since; the version is not asked for again by the `refresh` that follows."""
+        self._asked = self._store.version(self._namespace)
+        return self._asked == self._version
+
     async def refresh(self) -> None:
         """Catch up with what this and other processes wrote."""
-        version = self._store.version(self._namespace)
+        version = self._asked if self._asked is not None else self._store.version(self._namespace)
+        self._asked = None
         if version == self._version:
             return
         heads = self._store.heads(self._namespace, self._embedder.fingerprint, self._seen)

@@ -43,7 +43,10 @@ def use(store):
     assert store.search(NS, "step", 5)
     assert store.stats(NS).trajectories == 1
     assert list(store.namespaces()) == [NS]
-    assert store.heads(NS, "f")[0].vector == np.ones(3, np.float32).tobytes()
+    heads = store.heads(NS, "f")
+    assert heads[0].vector == np.ones(3, np.float32).tobytes()
+    store.keep_near(NS, "f", heads, np.ones((1, 3), np.float32))
+    assert store.nearest(NS, "f", np.ones(3, np.float32), 5, status="any", only_success=False) == [("p", 3.0)]
     return list(store.dump(NS))
 
 

@@ -21,6 +21,7 @@ _MOST_WHOLE: Final = 2_000
 _MOST_HALVES: Final = 4_000
 TABLES: Final = (
     "namespaces",
+    "commits",
     "trajectories",
     "procedures",
     "revisions",
@@ -44,6 +45,8 @@ _INITIAL: Final = (
         erased integer NOT NULL DEFAULT 0,  -- how often something was erased for good: views start afresh
         erased_at text                 -- and when last
         ) WITH (fillfactor = 50)""",
+    f"""CREATE TABLE memp.commits (       -- numbers of late transactions, for clients that lost the answer to a commit
+        {_NAMESPACE}, number bigint NOT NULL, PRIMARY KEY (namespace, number))""",
     f"""CREATE TABLE memp.trajectories (
         {_NAMESPACE}, id text COLLATE "C" NOT NULL, seq bigint NOT NULL,
         body bytea NOT NULL,           -- zlib of the record's JSON
@@ -173,7 +176,7 @@ def grants(role: str, *, forgetting: bool = False) -> tuple[str, ...]:
         f"GRANT UPDATE (head, changed, status, task, task_key, facts) ON memp.procedures TO {role}",
         f"GRANT UPDATE (served, succeeded) ON memp.revisions TO {role}",
         f"GRANT UPDATE ON memp.texts, memp.drafts, memp.vectors, memp.spaces, memp.near TO {role}",
-        f"GRANT DELETE ON memp.receipts, memp.drafts, memp.vectors, memp.spaces, memp.near TO {role}",
+        f"GRANT DELETE ON memp.commits, memp.receipts, memp.drafts, memp.vectors, memp.spaces, memp.near TO {role}",
         *(more if forgetting else ()),
     )
 

@@ -16,7 +16,7 @@ from memp.errors import StoreBusy, StoreError
 from memp.stores.postgres import statements as sql
 from memp.stores.postgres.errors import PASSING, driver, lost, translated
 from memp.stores.postgres.migrations import migrate
-from memp.stores.postgres.texts import safe
+from memp.stores.postgres.texts import plain, safe
 
 if TYPE_CHECKING:
     import psycopg
@@ -26,6 +26,9 @@ Row = tuple[Any, ...]
 
 _PAUSE: Final = 0.02
 _LONGEST_PAUSE: Final = 0.5
+_MARKS: Final = 50
+_REMEMBERED: Final = 3_600_000_000
+"""Microseconds for which a client may ask whether its transaction was committed."""
 _STATEMENTS: Final = 4
 """A statement may take so many times as long as a lock is waited for: it may read a whole memory."""
 
@@ -56,8 +59,8 @@ class Transaction:
         self._whole = self
         self.erased_at: str | None = None
         """When something was last erased from the namespace that it holds."""
-        self.id: str | None = None
-        """Of the transaction, once it holds a namespace."""
+        self.mark: tuple[str, int] | None = None
+        """A namespace that is held, and the number that says there that this was committed."""
         self.undo = False
         """Set to leave everything as it was."""
 
@@ -92,7 +95,12 @@ class Transaction:
         def held() -> int:
             row = answer.row()
             assert row is not None
-            self.number, self._whole.id, self.erased_at = int(row[0]), row[1], row[2]
+            self.number, self.erased_at = int(row[0]), row[1]
+            if self._whole.mark is None:
+                self._whole.mark = (self._namespace, self.number)
+                self.send(sql.MARK, number=self.number)
+                if self.number % _MARKS == 0:
+                    self.send(sql.DROP_MARKS, number=self.number - _REMEMBERED)
             return self.number - numbers
 
         return held
@@ -151,9 +159,7 @@ class Pool:
         with translated(self.place):
             if not writes:
                 return self._patiently(lambda db: self._once(db, namespace, body))
-            return self._patiently(
-                lambda db: self._write(db, namespace, body, durable, forgetting), commits=True, again=again
-            )
+            return self._patiently(lambda db: self._write(db, namespace, body, durable, forgetting), again=again)
 
     @contextmanager
     def snapshot(self, namespace: str) -> Iterator[Transaction]:
@@ -164,7 +170,7 @@ class Pool:
             db = self._connect()
             try:
                 db.execute(sql.FROZEN)
-                self._settings(db, safe(namespace))
+                self._settings(db, namespace)
                 yield Transaction(db, safe(namespace))
             finally:
                 db.close()
@@ -191,7 +197,9 @@ class Pool:
     ) -> list[Row]:
         with db.pipeline():
             db.execute(sql.BEGIN)
-            self._settings(db, safe(namespace), listing=listing)
+            self._settings(db, namespace)
+            if listing:
+                db.execute(sql.LISTING)
             answer = Transaction(db, safe(namespace)).send(statement, **values)
             db.execute(sql.COMMIT)
         return answer.rows()
@@ -199,7 +207,7 @@ class Pool:
     def _once(self, db: "psycopg.Connection[Row]", namespace: str, body: Callable[[Transaction], T]) -> T:
         with db.pipeline():
             db.execute(sql.BEGIN)
-            self._settings(db, safe(namespace))
+            self._settings(db, namespace)
             result = body(Transaction(db, safe(namespace)))
             db.execute(sql.COMMIT)
         return result
@@ -216,46 +224,35 @@ class Pool:
         committing = False
         # The namespace is held until the commit is visible, and not until it is on the disk: that is waited for
         # afterwards, together with others.
-        later = not self._sharded
         try:
             with db.pipeline():
                 db.execute(sql.BEGIN)
-                self._settings(db, safe(namespace), forgetting=forgetting)
-                if later:
-                    db.execute(sql.LATE_SYNC)
+                self._settings(db, namespace, writes=True)
+                if forgetting:
+                    db.execute(sql.FORGETTING)
                 result = body(transaction)
                 if transaction.undo:
                     db.execute(sql.ROLLBACK)
                     return result
                 committing = True
                 db.execute(sql.COMMIT)
-                if later and durable:
+                if durable and not self._sharded:
                     db.execute(sql.SYNC)
             return result
         except Exception as error:
             if committing and _is_lost(db, error):
-                raise _Unknown(None if self._sharded else transaction.id, lambda: result) from error
+                raise _Unknown(transaction.mark, lambda: result) from error
             raise
 
-    def _settings(
-        self, db: "psycopg.Connection[Row]", namespace: str, *, listing: bool = False, forgetting: bool = False
-    ) -> None:
-        db.execute(
-            sql.SETTINGS,
-            {
-                "ns": namespace,
-                "lock": f"{int(self._timeout * 1000)}ms",
-                "statement": f"{int(self._timeout * 1000 * _STATEMENTS)}ms",
-                "listing": "on" if listing else "",
-                "forgetting": "on" if forgetting else "",
-            },
-        )
+    def _settings(self, db: "psycopg.Connection[Row]", namespace: str, *, writes: bool = False) -> None:
+        limits = {"ns": safe(namespace), "statement": f"{int(self._timeout * 1000 * _STATEMENTS)}ms"}
+        if writes:  # a commit waits for the disk afterwards, see `_write`; a sharded server has to do it at once
+            limits |= {"lock": f"{int(self._timeout * 1000)}ms", "sync": "on" if self._sharded else "off"}
+        db.execute(sql.WRITING if writes else sql.READING, limits)
 
     # -- until it works ----------------------------------------------------------------------------
 
-    def _patiently(
-        self, work: Callable[["psycopg.Connection[Row]"], T], *, commits: bool = False, again: bool = True
-    ) -> T:
+    def _patiently(self, work: Callable[["psycopg.Connection[Row]"], T], *, again: bool = True) -> T:
         """Do it on a connection; again on another when that was lost, or when it lost against another transaction."""
         import psycopg
 
@@ -266,7 +263,7 @@ class Pool:
                     proven = True
                     return work(db)
             except _Unknown as unknown:
-                if unknown.id is not None and self._committed(unknown.id, deadline):
+                if unknown.mark is not None and self._committed(*unknown.mark):
                     return unknown.result()  # type: ignore[no-any-return]
                 if not again or time.monotonic() > deadline:
                     raise _unknown(self.place) from unknown.__cause__
@@ -277,25 +274,17 @@ class Pool:
             time.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
 
-    def _committed(self, id: str, deadline: float) -> bool:
-        """What became of a transaction whose commit was not answered."""
-        import psycopg
+    def _committed(self, namespace: str, number: int) -> bool:
+        """Whether a transaction whose commit was not answered is there; and if so, on the disk."""
 
-        while True:
-            try:
-                with self._connection() as db:
-                    row = db.execute(sql.STATUS, (id,)).fetchone()
-                    if row is not None and row[0] == "committed":
-                        db.execute(sql.SYNC)
-                        return True
-                    if row is not None and row[0] == "aborted":
-                        return False
-            except psycopg.Error as error:
-                if not lost(error) or time.monotonic() > deadline:
-                    raise _unknown(self.place) from error
-            if time.monotonic() > deadline:
-                raise _unknown(self.place)
-            time.sleep(_LONGEST_PAUSE / 5)
+        def look(transaction: Transaction) -> bool:
+            transaction.hold(1)()  # waits for it, should the server still be at it
+            return transaction.send(sql.MARKED, number=number).row() is not None
+
+        try:
+            return self._patiently(lambda db: self._write(db, plain(namespace), look, True, False))
+        except Exception as error:
+            raise _unknown(self.place) from error
 
     # -- connections -------------------------------------------------------------------------------
 
@@ -348,9 +337,9 @@ class Pool:
 class _Unknown(Exception):
     """The connection was lost while a commit was under way."""
 
-    def __init__(self, id: str | None, result: Callable[[], Any]) -> None:
-        super().__init__(id)
-        self.id = id
+    def __init__(self, mark: tuple[str, int] | None, result: Callable[[], Any]) -> None:
+        super().__init__(mark)
+        self.mark = mark
         self.result = result
 
 

@@ -6,16 +6,16 @@ BEGIN: Final = "BEGIN"
 COMMIT: Final = "COMMIT"
 ROLLBACK: Final = "ROLLBACK"
 FROZEN: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-SETTINGS: Final = """
-    SELECT set_config('memp.namespace', %(ns)s, true), set_config('memp.listing', %(listing)s, true),
-           set_config('memp.forgetting', %(forgetting)s, true),
-           set_config('statement_timeout', %(statement)s, true), set_config('lock_timeout', %(lock)s, true)"""
+READING: Final = """
+    SELECT set_config('memp.namespace', %(ns)s, true), set_config('statement_timeout', %(statement)s, true)"""
 """Of this transaction only: a pooler may give the next one to another connection."""
+WRITING: Final = f"""{READING}, set_config('lock_timeout', %(lock)s, true),
+           set_config('synchronous_commit', %(sync)s, true)"""
+LISTING: Final = "SELECT set_config('memp.listing', 'on', true)"
+FORGETTING: Final = "SELECT set_config('memp.forgetting', 'on', true)"
 ENTER: Final = "SELECT set_config('memp.namespace', %s, true)"
-LATE_SYNC: Final = "SET LOCAL synchronous_commit = off"
 SYNC: Final = "SELECT pg_logical_emit_message(true, 'memp', '')"
 """A transaction of its own whose commit waits for the disk, and so for all that were committed before it."""
-STATUS: Final = "SELECT pg_xact_status(%s::xid8)"
 SHARDED: Final = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"
 
 TICK: Final = """
@@ -23,9 +23,13 @@ TICK: Final = """
     VALUES (%(ns)s, (extract(epoch FROM now()) * 1000000)::bigint + %(n)s, 0)
     ON CONFLICT (namespace) DO UPDATE
     SET clock = greatest(n.clock, (extract(epoch FROM now()) * 1000000)::bigint) + %(n)s, holds = true
-    RETURNING clock, pg_current_xact_id()::text, erased_at"""
+    RETURNING clock, erased_at"""
 """Takes `n` numbers and holds the namespace until the end of the transaction. Numbers follow the clock, so that none
 that a crash took back, and somebody saw, comes again."""
+MARK: Final = "INSERT INTO memp.commits (namespace, number) VALUES (%(ns)s, %(number)s)"
+"""Says that the transaction which took this number was committed, should its answer be lost."""
+MARKED: Final = "SELECT number FROM memp.commits WHERE namespace = %(ns)s AND number = %(number)s"
+DROP_MARKS: Final = "DELETE FROM memp.commits WHERE namespace = %(ns)s AND number < %(number)s"
 CHANGED: Final = "UPDATE memp.namespaces SET changed = %(changed)s WHERE namespace = %(ns)s"
 NAMED: Final = """
     INSERT INTO memp.namespaces (namespace, clock, changed) VALUES (%(ns)s, 0, 0) ON CONFLICT DO NOTHING"""
@@ -67,10 +71,8 @@ SEARCH: Final = f"""{_PROCEDURE} AND r.number = p.head
     WHERE x.namespace = %(ns)s AND x.words @@ to_tsquery('memp.words', %(query)s)
     ORDER BY ts_rank(x.words, to_tsquery('memp.words', %(query)s), 1) DESC, p.seq LIMIT %(n)s"""
 HEADS: Final = """
-    SELECT p.seq, p.id, p.changed, p.status, p.success, p.task, p.facts, v.vector, p.task_key
-    FROM memp.procedures p LEFT JOIN memp.vectors v
-    ON v.namespace = p.namespace AND v.fingerprint = %(fingerprint)s AND v.key = p.task_key
-    WHERE p.namespace = %(ns)s AND p.changed > %(since)s ORDER BY p.seq"""
+    SELECT seq, id, changed, status, success, task, facts, task_key FROM memp.procedures
+    WHERE namespace = %(ns)s AND changed > %(since)s ORDER BY seq"""
 BUILT_FROM: Final = """
     SELECT id FROM memp.procedures WHERE namespace = %(ns)s AND origin = %(origin)s ORDER BY seq LIMIT 1"""
 HISTORY: Final = """
@@ -185,6 +187,7 @@ DROP_LEFT_DRAFTS: Final = """
 VECTORS: Final = """
     SELECT key, vector FROM memp.vectors
     WHERE namespace = %(ns)s AND fingerprint = %(fingerprint)s AND key = ANY(%(keys)s)"""
+ALL_VECTORS: Final = "SELECT key, vector FROM memp.vectors WHERE namespace = %(ns)s AND fingerprint = %(fingerprint)s"
 SAVE_VECTOR: Final = """
     INSERT INTO memp.vectors (namespace, fingerprint, key, vector)
     VALUES (%(ns)s, %(fingerprint)s, %(key)s, %(vector)b)

@@ -17,7 +17,7 @@ from memp.stores.postgres import transfer
 from memp.stores.postgres.errors import translated
 from memp.stores.postgres.forgetting import compact_some, erase, still_there
 from memp.stores.postgres.near import Near
-from memp.stores.postgres.pool import Pool, Row, Transaction
+from memp.stores.postgres.pool import Answer, Pool, Row, Transaction
 from memp.stores.postgres.texts import all_of, plain, safe
 from memp.stores.postgres.writing import (
     append,
@@ -57,6 +57,9 @@ class PostgresStore:
     def __init__(self, url: str, *, create: bool = True, timeout: float = 30.0, pool: int = 8) -> None:
         self._pool = Pool(url, create=create, timeout=timeout, size=pool)
         self._near = Near(self._pool)
+        self._named: set[str] = set()
+        """Namespaces that are listed."""
+        self._erasures: dict[str, int] = {}
 
     # -- trajectories ------------------------------------------------------------------------------
 
@@ -164,12 +167,22 @@ class PostgresStore:
 
     def heads(self, namespace: str, fingerprint: str, since: int = 0) -> Sequence[Head]:
         """See `Store.heads`."""
-        rows = self._pool.read(namespace, sql.HEADS, fingerprint=safe(fingerprint), since=since)
-        missing = {row[8] for row in rows if row[7] is None} if fingerprint else set()
-        shared = self._vectors(_ALL, fingerprint, sorted(missing)) if missing else {}
+        # Two passes and no join: without statistics of the tables a join of all of them may take a minute.
+        if since or not fingerprint:
+            rows, known = self._pool.read(namespace, sql.HEADS, since=since), dict[bytes, bytes]()
+            if fingerprint:
+                known = self._vectors(namespace, fingerprint, sorted({row[7] for row in rows}))
+        else:
+            rows, vectors = self._pool.run(
+                namespace,
+                lambda it: _both(it.send(sql.HEADS, since=0), it.send(sql.ALL_VECTORS, fingerprint=safe(fingerprint))),
+            )
+            known = dict(vectors)
+        missing = {row[7] for row in rows} - known.keys() if fingerprint else set()
+        known |= self._vectors(_ALL, fingerprint, sorted(missing))
         return [
-            Head(seq, plain(id), changed, status, success, plain(task), facts, vector or shared.get(key))
-            for seq, id, changed, status, success, task, facts, vector, key in rows
+            Head(seq, plain(id), changed, status, success, plain(task), facts, known.get(key))
+            for seq, id, changed, status, success, task, facts, key in rows
         ]
 
     def find(self, namespace: str, ids: Sequence[str]) -> Sequence[Procedure]:
@@ -213,11 +226,13 @@ class PostgresStore:
         """See `Store.log_recall`."""
 
         def write(transaction: Transaction) -> None:
-            transaction.send(sql.NAMED)
-            transaction.send(sql.HOLDS, holds=True)
+            if recall.namespace not in self._named:
+                transaction.send(sql.NAMED)
+                transaction.send(sql.HOLDS, holds=True)
             insert_recall(transaction, LoggedRecall.of(recall))
 
         self._pool.run(recall.namespace, write, writes=True, durable=False)
+        self._named.add(recall.namespace)
 
     def recalls(self, namespace: str, id: str | None = None, limit: int = 50) -> Sequence[Recall]:
         """See `Store.recalls`."""
@@ -374,7 +389,11 @@ class PostgresStore:
 
     def erasures(self, namespace: str = "") -> int:
         """See `Store.erasures`."""
-        return self._number(namespace, sql.ERASURES, sql.ALL_ERASURES)
+        number = self._number(namespace, sql.ERASURES, sql.ALL_ERASURES)
+        if self._erasures.get(namespace) != number:  # what is empty now is listed no more
+            self._named.discard(namespace)
+            self._erasures[namespace] = number
+        return number
 
     def compact(self, namespace: str, *, before: datetime) -> Compacted:
         """See `Store.compact`."""
@@ -418,6 +437,10 @@ class PostgresStore:
     def _procedures(self, namespace: str, rows: list[Row]) -> list[Procedure]:
         with translated(self.place):
             return [read_procedure((plain(id), namespace, *rest)) for id, *rest in rows]
+
+
+def _both(one: Answer, other: Answer) -> tuple[list[Row], list[Row]]:
+    return one.rows(), other.rows()
 
 
 def _recall(logged: LoggedRecall, namespace: str, found: dict[tuple[str, int], Procedure]) -> Recall:
