@@ -1,0 +1,165 @@
+"""The same memory on PostgreSQL as on SQLite: recalls, receipts, all that is kept; and moving between them."""
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import pytest
+from click.testing import CliRunner
+from storekit import NS, add, play, recall, receipt, revise
+
+import memp
+from memp import ProceduralMemory, Step, StoreError, Trajectory
+from memp.cli.memory import memory as command
+from memp.errors import StoreCorrupt, StoreMissing
+from memp.exchange import export_jsonl, import_jsonl
+from memp.stores.copying import copy
+from memp.stores.postgres import PostgresStore
+from memp.stores.sqlite import SqliteStore
+from memp.update import Discard
+
+KINDS = ("put a clean mug on the shelf", "heat an egg and serve it", "find the book in the bedroom", "cool a potato")
+
+
+def stream(memory):
+    """Forty tasks, groups of four, some lost; what was recalled, rendered, and told."""
+    told = []
+    for n in range(40):
+        task = f"{KINDS[n % 4]} number {n % 7}"
+        served = memory.retrieve(task)
+        told.append(served.render())
+        steps = [Step(action=f"go to place {n % 5}", observation="fine"), Step(action=f"take thing {n % 3}")]
+        played = Trajectory(id=f"t{n}", task=task, steps=steps, reward=float(n % 3 != 0), tags={"family": KINDS[n % 4]})
+        memory.record(played, served)
+        if n % 4 == 3:
+            told.append(memory.update().model_dump_json())
+    told.append(memory.evidence().model_dump_json())
+    return told
+
+
+@pytest.mark.parametrize("policies", [{}, {"retrieve": "value", "holdout": 0.3}, {"retrieve": "avefact"}], ids=str)
+def test_a_run_is_the_same_on_both(tmp_path, url, policies):
+    told = {}
+    for place in (tmp_path / "memory.db", url):
+        moments, names = count(), count()
+        with ProceduralMemory(
+            place,
+            seed=7,
+            discard=Discard(),
+            clock=lambda moments=moments: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=next(moments)),
+            ids=lambda names=names: f"id{next(names):05}",
+            **policies,
+        ) as memory:
+            said = stream(memory)
+            dump = [entry.model_dump_json() for entry in memory.store.dump("default")]
+        told[str(place)] = (said, dump)
+    (said, dump), (said_there, dump_there) = told.values()
+    assert said == said_there
+    assert dump == dump_there
+    assert len(dump) > 100
+
+
+# -- moving ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def embedded(tmp_path):
+    store = SqliteStore(tmp_path / "memory.db")
+    for namespace in (NS, "another"):
+        add(store, "p", "q\0", namespace=namespace)
+        play(store, "t", "p", "q\0", namespace=namespace)
+        revise(store, "p", 2, namespace=namespace)
+        store.write(namespace, [], consume="t", receipt_id="u", receipt=receipt("u/1"))
+        store.log_recall(recall(store, "r", "p", namespace=namespace))
+    yield store
+    store.close()
+
+
+def test_a_memory_moves_there_and_back(embedded, store, tmp_path):
+    there = list(copy(embedded, store))
+    assert [(c.namespace, c.entries, c.loaded.skipped, c.same) for c in there] == [
+        ("another", 8, 0, True),
+        (NS, 8, 0, True),
+    ]
+    again = list(copy(embedded, store))
+    assert [(c.loaded.skipped, c.same) for c in again] == [(8, True)] * 2, "it may be repeated"
+    back = SqliteStore(tmp_path / "back.db")
+    assert [c.digest for c in copy(store, back)] == [c.digest for c in there]
+    exported = [io.BytesIO() for _ in range(3)]
+    for one, file in zip((embedded, store, back), exported, strict=True):
+        export_jsonl(one, None, file)
+    assert len({file.getvalue() for file in exported}) == 1
+    back.close()
+
+
+def test_a_copy_into_a_memory_that_goes_on_keeps_both(embedded, store):
+    list(copy(embedded, store, [NS]))
+    play(store, "later", "p")
+    revise(store, "p", 3)
+    store.requeue(NS, "t")
+    (done,) = copy(embedded, store, [NS])
+    assert (done.loaded.skipped, done.same) == (8, False)
+    assert store.stats(NS).trajectories == 2
+
+
+def test_what_is_not_given_back_is_noticed(embedded, store, monkeypatch):
+    dump = PostgresStore.dump
+    monkeypatch.setattr(
+        PostgresStore, "dump", lambda self, namespace: (e for e in dump(self, namespace) if e.kind != "outcome")
+    )
+    with pytest.raises(StoreCorrupt, match="1 of 8 entries are not in the copy"):
+        list(copy(embedded, store, [NS]))
+    with pytest.raises(StoreMissing, match="no namespace 'absent'"):
+        list(copy(embedded, store, ["absent"]))
+
+
+def test_an_export_of_one_is_imported_by_the_other(embedded, store):
+    file = io.BytesIO()
+    export_jsonl(embedded, None, file)
+    file.seek(0)
+    assert import_jsonl(store, file).skipped == 0
+    assert list(store.dump(NS)) == list(embedded.dump(NS))
+
+
+# -- by address ------------------------------------------------------------------------------------
+
+
+def test_connect_knows_addresses_and_paths(tmp_path, url):
+    for place, kind in ((url, PostgresStore), (tmp_path / "a.db", SqliteStore), (":memory:", SqliteStore)):
+        store = memp.connect(place)
+        assert isinstance(store, kind)
+        store.close()
+    with pytest.raises(StoreError, match="no store has addresses that begin with redis://"):
+        memp.connect("redis://localhost")
+    with pytest.raises(StoreMissing):
+        memp.connect(tmp_path / "absent.db", create=False)
+
+
+def run(*arguments):
+    done = CliRunner().invoke(command, [*map(str, arguments)])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done
+
+
+def test_the_commands_take_an_address(embedded, url, tmp_path):
+    copied = run("copy", embedded.path, url, "--json")
+    assert [done["same"] for done in json.loads(copied.stdout)["copied"]] == [True, True]
+    assert "8 entries, 0 of them new; verified, digest" in run("copy", embedded.path, url).stdout
+    for arguments in (["ls"], ["stats"], ["show", "p"], ["history", "p"], ["search", "task"]):
+        here = run(*arguments, "-m", embedded.path, "-n", NS, "--json")
+        there = run(*arguments, "-m", url, "-n", NS, "--json")
+        drop = {"bytes"}
+        mine, theirs = (json.loads(done.stdout) for done in (here, there))
+        if isinstance(mine, dict):
+            mine, theirs = ({k: v for k, v in said.items() if k not in drop} for said in (mine, theirs))
+        assert theirs == mine, arguments
+    assert run("retire", "p", "--reason", "old", "-m", url, "-n", NS).exit_code == 0
+    assert run("index", "-m", url, "-n", NS).stdout == f"namespace {NS}: the database searches 2 procedures\n"
+    assert "for itself" in run("index", "--off", "-m", url, "-n", NS).stdout
+    exported = run("export", tmp_path / "out.jsonl", "-m", url)
+    assert exported.exit_code == 0
+    refused = run("ls", "-m", f"postgresql://u:secret@/x?host={tmp_path}")
+    assert refused.exit_code == 1
+    assert "no server answers" in refused.stderr
+    assert "secret" not in refused.stderr
