@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--model", default="sim:novice", show_default=True, help="sim:novice or sim:able.")
 @click.option("--workers", type=click.IntRange(1), default=8, show_default=True, help="Games played at once.")
 @click.option("--cache", type=click.Path(path_type=Path), help="Folder for generated games.")
+@click.option("--memory", help="Where memories are: postgresql://user@host/database. Default: files in --out.")
 @json_option
 @reports_errors
 def demo(as_json: bool, **options: Any) -> None:
@@ -48,13 +49,15 @@ def demo(as_json: bool, **options: Any) -> None:
         click.echo(result.model_dump_json())
         return
     _show(result)
-    memory = options["out"] / "runs" / "seed-0" / "own-memory" / "memory.db"
+    memory = f"--memory {options['out'] / 'runs' / 'seed-0' / 'own-memory' / 'memory.db'}"
+    if options["memory"]:
+        memory = f"--memory {options['memory']} -n {options['out'].name}/seed-0/own-memory"
     click.echo("")
     click.echo(f"learning curve   {picture}")
     click.echo(f"one game, twice  {page}")
-    click.echo(f"the memory       memp memory ls --memory {memory}")
-    click.echo(f"does it help?    memp evidence --memory {memory}")
-    click.echo(f"why that recall? memp why last --memory {memory}")
+    click.echo(f"the memory       memp memory ls {memory}")
+    click.echo(f"does it help?    memp evidence {memory}")
+    click.echo(f"why that recall? memp why last {memory}")
     click.echo(f"{time.monotonic() - started:.0f} s")
 
 
@@ -68,10 +71,11 @@ async def _demo(
     model: str,
     workers: int,
     cache: Path | None,
+    memory: str | None,
     quiet: bool,
 ) -> "tuple[Demo, Path, Path]":
     from memp.models.metered import Meter
-    from memp_bench.cli.parts import memory_of, start_from
+    from memp_bench.cli.parts import memory_of, start_from, start_from_namespace
     from memp_bench.envs.household import Household
     from memp_bench.studies.demo import ARMS, EXPERT, demo_config, run_demo, telling_pair
     from memp_bench.studies.figures import learning_curve
@@ -83,6 +87,11 @@ async def _demo(
     expert = out / "expert.db"
 
     def make_memory(config: "RunConfig", file: Path, meter: "Meter") -> "AsyncProceduralMemory":
+        if memory:
+            run = f"{out.name}/{file.parent.relative_to(out / 'runs')}"
+            if config.source:
+                start_from_namespace(memory, f"{out.name}/expert", run)
+            return memory_of(config, memory, None, meter, namespace=run)
         start_from(expert if config.source else None, file)
         return memory_of(config, file, None, meter)
 
@@ -90,9 +99,14 @@ async def _demo(
     try:
         with progress("watching the expert", expert_games, quiet=quiet) as advance:
             config = demo_config(model, games, every, 0, EXPERT).model_copy(update={"update": "vanilla"})
-            async with memory_of(config, expert, None, Meter()) as memory:
+            first = (
+                memory_of(config, memory, None, Meter(), namespace=f"{out.name}/expert")
+                if memory
+                else memory_of(config, expert, None, Meter())
+            )
+            async with first as watching:
                 train = house.tasks("train", games=expert_games)
-                await learn(memory, house, train, on_task=advance)
+                await learn(watching, house, train, on_task=advance)
         with progress("playing (simulated agent)", len(ARMS) * seeds * games, quiet=quiet) as advance:
             result = await run_demo(
                 house,

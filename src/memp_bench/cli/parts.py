@@ -3,6 +3,7 @@
 import math
 import sqlite3
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from memp.models.base import ChatModel
 from memp.models.metered import Meter, Metered
 from memp.models.registry import embedder as named_embedder
 from memp.records import now
+from memp.stores.connect import connect
 from memp.stores.sqlite import SqliteStore
 from memp.update.discard import Discard
 from memp.update.guard import Guard
@@ -107,25 +109,28 @@ def check_names(config: RunConfig) -> None:
 
 def memory_of(
     config: RunConfig,
-    file: Path,
+    file: Path | str,
     builder: ChatModel | None,
     meter: Meter,
     *,
+    namespace: str = "default",
     clock: Callable[[], datetime] = now,
 ) -> AsyncProceduralMemory:
-    """The run's memory in `file`."""
-    store = SqliteStore(file)
+    """The run's memory in `file`, or in a namespace of the database at that address."""
+    store = connect(file)
     success_at = SUCCESS_AT.get(config.benchmark, 1.0)
     chosen = baselines.policies(
         config.retrieve,
         config.update,
         store=store,
+        namespace=namespace,
         model=None if builder is None else Metered(builder, meter),
         success_at=success_at,
         max_tokens=config.max_tokens,
     )
     return AsyncProceduralMemory(
         store,
+        namespace=namespace,
         build=config.build,
         retrieve=chosen.retrieve,
         update=chosen.update,
@@ -180,3 +185,10 @@ def start_from(source: Path | None, file: Path) -> None:
         db.execute("VACUUM INTO ?", (str(part),))
     db.close()
     part.replace(file)
+
+
+def start_from_namespace(place: str, source: str, namespace: str) -> None:
+    """Give the run its own copy of a namespace of a database, once and whole."""
+    with closing(connect(place)) as store:
+        if namespace not in store.namespaces():
+            store.load((namespace, entry) for entry in store.dump(source))
