@@ -119,8 +119,10 @@ CREDITABLE: Final = """
     SELECT procedure_id, number FROM memp.revisions WHERE namespace = %(ns)s
     AND (procedure_id, number) IN (SELECT * FROM unnest(%(ids)s::text[], %(numbers)s::integer[]))"""
 CREDIT: Final = """
-    UPDATE memp.revisions SET served = served + 1, succeeded = succeeded + %(won)s
-    WHERE namespace = %(ns)s AND procedure_id = %(id)s AND number = %(number)s"""
+    UPDATE memp.revisions r SET served = served + c.times, succeeded = succeeded + c.times * %(won)s
+    FROM (SELECT id, number, count(*)::integer AS times
+          FROM unnest(%(ids)s::text[], %(numbers)s::integer[]) AS u (id, number) GROUP BY id, number) AS c
+    WHERE r.namespace = %(ns)s AND r.procedure_id = c.id AND r.number = c.number"""
 OUTCOME: Final = "SELECT body FROM memp.outcomes WHERE namespace = %(ns)s AND trajectory_id = %(id)s"
 OUTCOMES: Final = """
     SELECT seq, body FROM memp.outcomes WHERE namespace = %(ns)s AND seq > %(seq)s ORDER BY seq LIMIT %(n)s"""

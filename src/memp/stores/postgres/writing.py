@@ -89,8 +89,9 @@ def insert_outcome(transaction: Transaction, outcome: Outcome, seq: int) -> None
         seq=seq,
         body=outcome.model_dump_json(),
     )
-    for id, number in outcome.credited:
-        transaction.send(sql.CREDIT, id=safe(id), number=number, won=int(outcome.success))
+    if outcome.credited:
+        ids, numbers = [safe(id) for id, _ in outcome.credited], [number for _, number in outcome.credited]
+        transaction.send(sql.CREDIT, ids=ids, numbers=numbers, won=int(outcome.success))
 
 
 def check_credit(outcome: Outcome, there: Iterable[Sequence[Any]], namespace: str) -> None:
