@@ -122,6 +122,7 @@ def test_the_whole_library_loads_without_any_extra():
         if part(path) != "cli"
     ]
     extras = ("openai", "anthropic", "textworld", "alfworld", "matplotlib", "jinja2", "genai_prices", "httpx")
+    extras += ("psycopg",)
     loaded = run(
         f"import sys; sys.modules.update(dict.fromkeys({extras!r})); import importlib;"
         f"[importlib.import_module(name) for name in {modules!r}]; print('fine')"
