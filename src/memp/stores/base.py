@@ -317,3 +317,11 @@ class SearchesVectors(Protocol):
 
     def forget_near(self, namespace: str, fingerprint: str) -> None:
         """Search no more: whoever opens the memory from now on reads all vectors and searches exactly."""
+
+
+@runtime_checkable
+class Checks(Protocol):
+    """A store that can look for damage in what it keeps."""
+
+    def check(self) -> list[str]:
+        """What is wrong, a line each; empty: nothing."""

@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 import click
 
+from memp.cli.held import Place
 from memp.cli.output import EXIT_ERROR, json_option, reports_errors
+from memp.stores.connect import connect
 
 
 class Finding(NamedTuple):
@@ -29,15 +31,16 @@ EXTRAS = {
     "prices": ("genai_prices", "what model calls cost"),
     "alfworld": ("textworld", "benchmarks household and alfworld, and the demo"),
     "report": ("matplotlib", "the demo's learning curve"),
+    "postgres": ("psycopg", "memories in PostgreSQL"),
 }
 
 
 @click.command()
-@click.option("--memory", "file", type=click.Path(path_type=Path), help="Also check this memory file.")
+@click.option("--memory", "file", type=Place(), help="Also check this memory: a file, or postgresql://user@host/db.")
 @json_option
 @reports_errors
-def doctor(file: Path | None, as_json: bool) -> None:
-    """Check this installation and, with --memory, a memory file. Changes nothing."""
+def doctor(file: Path | str | None, as_json: bool) -> None:
+    """Check this installation and, with --memory, a memory. Changes nothing."""
     findings = [*_core(), *_extras(), *_keys(), *_data(), *(_memory(file) if file else [])]
     if as_json:
         click.echo(json.dumps([finding._asdict() for finding in findings]))
@@ -99,12 +102,12 @@ def _data() -> list[Finding]:
     return [Finding("ALFWorld games", True, counts)]
 
 
-def _memory(file: Path) -> list[Finding]:
-    from memp.stores.sqlite import SqliteStore
+def _memory(file: Path | str) -> list[Finding]:
+    from memp.stores.base import Checks
 
-    store = SqliteStore(file, create=False)
+    store = connect(file, create=False)
     try:
-        problems = store.check()
+        problems = store.check() if isinstance(store, Checks) else []
         names = ", ".join(
             f"{name}: {sum(store.stats(name).procedures.values())} procedures" for name in store.namespaces()
         )

@@ -5,6 +5,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
+import psycopg
 import pytest
 from click.testing import CliRunner
 from storekit import NS, add, play, recall, receipt, revise
@@ -18,6 +19,7 @@ from memp.stores.copying import copy
 from memp.stores.postgres import PostgresStore
 from memp.stores.sqlite import SqliteStore
 from memp.update import Discard
+from memp_bench.cli.doctor import doctor
 
 KINDS = ("put a clean mug on the shelf", "heat an egg and serve it", "find the book in the bedroom", "cool a potato")
 
@@ -163,3 +165,27 @@ def test_the_commands_take_an_address(embedded, url, tmp_path):
     assert refused.exit_code == 1
     assert "no server answers" in refused.stderr
     assert "secret" not in refused.stderr
+
+
+def test_the_doctor_finds_what_is_wrong(embedded, store, url):
+    list(copy(embedded, store))
+    assert store.check() == []
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute("UPDATE memp.revisions SET served = 7 WHERE procedure_id = 'p' AND number = 1")
+        db.execute("UPDATE memp.procedures SET head = 1 WHERE id = 'p'")
+        db.execute("DELETE FROM memp.texts WHERE id = 'p'")
+        db.execute("DELETE FROM memp.recalls WHERE id = 'r-t' AND namespace = 'another'")
+    found = store.check()
+    for said in (
+        "another: an outcome is of recall r-t, which is not there",
+        f"{NS}/p revision 1: counters 1/7, outcomes say 1/1",
+        f"{NS}/p: at revision 1, but has 2 revisions up to 2",
+        f"{NS}/p: procedure that cannot be found by text",
+    ):
+        assert said in found
+    done = CliRunner().invoke(doctor, ["--memory", url])
+    assert done.exit_code == 1
+    assert "counters 1/7" in done.stdout
+    with psycopg.connect(url, autocommit=True) as db:
+        db.execute("UPDATE memp.recalls SET body = 'torn'")
+    assert any("is damaged" in line for line in store.check())

@@ -88,6 +88,7 @@ REVISIONS: Final = """
     WHERE r.namespace = %(ns)s AND r.seq > %(seq)s ORDER BY r.seq LIMIT %(n)s"""
 CURRENT: Final = "SELECT id, head FROM memp.procedures WHERE namespace = %(ns)s AND id = ANY(%(ids)s)"
 ALL_CURRENT: Final = "SELECT id, head FROM memp.procedures WHERE namespace = %(ns)s"
+TEXT_IDS: Final = "SELECT id FROM memp.texts WHERE namespace = %(ns)s"
 INSERT_REVISION: Final = """
     INSERT INTO memp.revisions (namespace, procedure_id, number, seq, body)
     VALUES (%(ns)s, %(id)s, %(number)s, %(changed)s, %(body)s)"""

@@ -8,12 +8,14 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from memp.errors import StoreCorrupt
 from memp.recall import LeftOut, Recall, Recalled
 from memp.records import Outcome, Procedure, Receipt, Record, Revision, Trajectory
 from memp.stores.base import Compacted, Erased, Head, Stats, Waiting, Write, text_key
 from memp.stores.entries import Entry, Loaded, LoggedRecall
 from memp.stores.postgres import statements as sql
 from memp.stores.postgres import transfer
+from memp.stores.postgres.audit import problems
 from memp.stores.postgres.errors import translated
 from memp.stores.postgres.forgetting import compact_some, erase, still_there
 from memp.stores.postgres.near import Near
@@ -410,6 +412,17 @@ class PostgresStore:
     def version(self, namespace: str = "") -> int:
         """See `Store.version`."""
         return self._number(namespace, sql.VERSION, sql.ANY_VERSION)
+
+    def check(self) -> list[str]:
+        """What is wrong with what is kept: counters that do not match the logged outcomes, ..."""
+        found: list[str] = []
+        for namespace in self.namespaces():
+            try:
+                with self._pool.snapshot(namespace) as transaction:
+                    found.extend(problems(transaction, namespace))
+            except StoreCorrupt as error:
+                found.append(f"{namespace}: {error}")
+        return found
 
     @property
     def place(self) -> str:
