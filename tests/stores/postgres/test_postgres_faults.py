@@ -92,7 +92,7 @@ def test_a_connection_lost_before_the_commit_changes_nothing_and_is_repeated(sto
     send = Transaction.send
 
     def kills_once(self, statement, **values):
-        if statement == sql.INSERT_OUTCOME and not lost:
+        if statement == sql.CREDIT and not lost:
             lost.append(kill_others(url))
         return send(self, statement, **values)
 

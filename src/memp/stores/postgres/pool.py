@@ -8,7 +8,7 @@ mode may stand between.
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -148,6 +148,8 @@ class Pool:
         durable: bool = True,
         again: bool = True,
         forgetting: bool = False,
+        overtaken: Collection[str] = (),
+        unsure: Callable[[], None] | None = None,
     ) -> T:
         """What `body` returns, in one transaction: all of it or nothing.
 
@@ -155,11 +157,18 @@ class Pool:
             writes: it is committed. durable: and is on the disk before this returns.
             again: `body` may be called again when the connection was lost before it was committed.
             forgetting: recorded rows may be deleted.
+            overtaken: errors (SQLSTATE) that say that others were first, so that `body` is called again.
+            unsure: called before that when the answer to a commit was lost, and there is no mark to look for.
         """
         with translated(self.place):
             if not writes:
                 return self._patiently(lambda db: self._once(db, namespace, body))
-            return self._patiently(lambda db: self._write(db, namespace, body, durable, forgetting), again=again)
+            return self._patiently(
+                lambda db: self._write(db, namespace, body, durable, forgetting),
+                again=again,
+                overtaken=overtaken,
+                unsure=unsure,
+            )
 
     @contextmanager
     def snapshot(self, namespace: str) -> Iterator[Transaction]:
@@ -252,7 +261,14 @@ class Pool:
 
     # -- until it works ----------------------------------------------------------------------------
 
-    def _patiently(self, work: Callable[["psycopg.Connection[Row]"], T], *, again: bool = True) -> T:
+    def _patiently(
+        self,
+        work: Callable[["psycopg.Connection[Row]"], T],
+        *,
+        again: bool = True,
+        overtaken: Collection[str] = (),
+        unsure: Callable[[], None] | None = None,
+    ) -> T:
         """Do it on a connection; again on another when that was lost, or when it lost against another transaction."""
         import psycopg
 
@@ -267,8 +283,10 @@ class Pool:
                     return unknown.result()  # type: ignore[no-any-return]
                 if not again or time.monotonic() > deadline:
                     raise _unknown(self.place) from unknown.__cause__
+                if unsure is not None and unknown.mark is None:
+                    unsure()
             except psycopg.Error as error:
-                passing = lost(error) or error.sqlstate in PASSING
+                passing = lost(error) or error.sqlstate in PASSING or error.sqlstate in overtaken
                 if not passing or (proven and not again) or time.monotonic() > deadline:
                     raise
             time.sleep(pause)

@@ -43,6 +43,11 @@ NAMESPACES: Final = "SELECT namespace FROM memp.namespaces WHERE holds"
 INSERT_TRAJECTORY: Final = """
     INSERT INTO memp.trajectories (namespace, id, seq, body, reward, recall_id, consumed_by, recorded_at)
     VALUES (%(ns)s, %(id)s, %(seq)s, %(body)b, %(reward)s, %(recall_id)s, %(consumed_by)s, %(at)s)"""
+RECORD_TRAJECTORY: Final = """
+    INSERT INTO memp.trajectories (namespace, id, body, reward, recall_id, recorded_at, seq)
+    VALUES (%(ns)s, %(id)s, %(body)b, %(reward)s, %(recall_id)s, %(at)s,
+            (SELECT clock - 1 FROM memp.namespaces s WHERE s.namespace = %(ns)s AND s.erased = %(erased)s))"""
+"""With the number that was just taken; none, and so an error, when something was erased since it was asked."""
 TRAJECTORY: Final = "SELECT body, recall_id FROM memp.trajectories WHERE namespace = %(ns)s AND id = %(id)s"
 TRAJECTORIES: Final = """
     SELECT seq, body, recall_id, consumed_by, recorded_at FROM memp.trajectories
@@ -116,6 +121,10 @@ RECALL_IDS: Final = "SELECT id FROM memp.recalls WHERE namespace = %(ns)s"
 INSERT_OUTCOME: Final = """
     INSERT INTO memp.outcomes (namespace, trajectory_id, recall_id, seq, body)
     VALUES (%(ns)s, %(id)s, %(recall_id)s, %(seq)s, %(body)s)"""
+RECORD_OUTCOME: Final = """
+    INSERT INTO memp.outcomes (namespace, trajectory_id, recall_id, body, seq)
+    VALUES (%(ns)s, %(id)s, %(recall_id)s, %(body)s,
+            (SELECT clock FROM memp.namespaces s WHERE s.namespace = %(ns)s))"""
 CREDITABLE: Final = """
     SELECT procedure_id, number FROM memp.revisions WHERE namespace = %(ns)s
     AND (procedure_id, number) IN (SELECT * FROM unnest(%(ids)s::text[], %(numbers)s::integer[]))"""
@@ -142,6 +151,7 @@ LAST_RECEIPTS: Final = "SELECT body FROM memp.receipts WHERE namespace = %(ns)s 
 # -- forgetting ------------------------------------------------------------------------------------
 
 ERASURES: Final = "SELECT erased FROM memp.namespaces WHERE namespace = %(ns)s"
+LAST_ERASURE: Final = "SELECT erased, erased_at FROM memp.namespaces WHERE namespace = %(ns)s"
 ALL_ERASURES: Final = "SELECT coalesce(sum(erased), 0)::text FROM memp.namespaces"
 ERASED: Final = """
     UPDATE memp.namespaces SET erased = erased + 1, erased_at = %(at)s, changed = %(changed)s

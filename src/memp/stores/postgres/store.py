@@ -27,16 +27,18 @@ from memp.stores.postgres.writing import (
     check_parent,
     check_same,
     creditable,
-    insert_outcome,
     insert_recall,
     insert_receipt,
-    insert_trajectory,
     packed_trajectory,
+    record_outcome,
+    record_trajectory,
 )
 from memp.stores.statements import check_namespace, read_procedure, read_trajectory, stamp
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
+_OVERTAKEN: Final = ("23502", "23505")
+"""A trajectory was recorded, or something erased, since it was looked whether it was."""
 _ALL: Final = ""
 """The namespace of what is asked about all of them."""
 
@@ -73,26 +75,31 @@ class PostgresStore:
         body = packed_trajectory(trajectory)
         recall_id = None if recall is None else recall.id
 
+        unsure: list[bool] = []
+
         def write(transaction: Transaction) -> bool:
-            held = transaction.hold(2)
             before = transaction.send(sql.TRAJECTORY, id=safe(trajectory.id))
             there = None if outcome is None else creditable(transaction, outcome)
-            seq, known = held(), before.row()
-            if known is not None:
+            state = transaction.send(sql.LAST_ERASURE)
+            if (known := before.row()) is not None:
                 transaction.undo = True
                 check_same((known[0], known[1]), trajectory, body, recall_id)
-                return False
-            insert_trajectory(transaction, trajectory, body, recall_id, stamp(at), seq + 1)
-            if recall is not None and outcome is not None and there is not None:
-                logged, credited = LoggedRecall.of(recall), outcome
-                if transaction.erased_at is not None and transaction.erased_at >= stamp(recall.at):
-                    logged, credited = still_there(transaction, logged, outcome)
+                return bool(unsure)  # it was we who recorded it
+            logged, credited = None if recall is None else LoggedRecall.of(recall), outcome
+            erased, erased_at = state.row() or (0, None)
+            if logged is not None and credited is not None and there is not None:
+                if erased_at is not None and erased_at >= stamp(logged.at):
+                    logged, credited = still_there(transaction, logged, credited)
                 check_credit(credited, there.rows(), namespace)
+            # Nothing is waited for between taking the number and the commit, so that others wait as little as can be.
+            transaction.send(sql.TICK, n=2)
+            record_trajectory(transaction, trajectory, body, recall_id, stamp(at), erased)
+            if logged is not None and credited is not None:
                 insert_recall(transaction, logged)
-                insert_outcome(transaction, credited, seq + 2)
+                record_outcome(transaction, credited)
             return True
 
-        return self._pool.run(namespace, write, writes=True)
+        return self._pool.run(namespace, write, writes=True, overtaken=_OVERTAKEN, unsure=lambda: unsure.append(True))
 
     def trajectory(self, namespace: str, id: str) -> Trajectory | None:
         """See `Store.trajectory`."""

@@ -62,6 +62,21 @@ def insert_trajectory(
     )
 
 
+def record_trajectory(
+    transaction: Transaction, trajectory: Trajectory, body: bytes, recall_id: str | None, at: str, erased: int
+) -> None:
+    """Keep a trajectory, with the number just taken, if nothing was erased since `erased` times."""
+    transaction.send(
+        sql.RECORD_TRAJECTORY,
+        id=safe(trajectory.id),
+        body=body,
+        reward=trajectory.reward,
+        recall_id=None if recall_id is None else safe(recall_id),
+        at=at,
+        erased=erased,
+    )
+
+
 def insert_recall(transaction: Transaction, recall: LoggedRecall) -> None:
     """Log a recall; a second time (it was logged when it was made) does nothing."""
     transaction.send(sql.INSERT_RECALL, id=safe(recall.id), body=recall.model_dump_json())
@@ -82,13 +97,17 @@ def creditable(transaction: Transaction, outcome: Outcome) -> Answer:
 
 def insert_outcome(transaction: Transaction, outcome: Outcome, seq: int) -> None:
     """Log an outcome; every procedure that was served gets it, by id and at the revision that was served."""
-    transaction.send(
-        sql.INSERT_OUTCOME,
-        id=safe(outcome.trajectory_id),
-        recall_id=safe(outcome.recall_id),
-        seq=seq,
-        body=outcome.model_dump_json(),
-    )
+    _outcome(transaction, sql.INSERT_OUTCOME, outcome, seq=seq)
+
+
+def record_outcome(transaction: Transaction, outcome: Outcome) -> None:
+    """Likewise, with the number just taken."""
+    _outcome(transaction, sql.RECORD_OUTCOME, outcome)
+
+
+def _outcome(transaction: Transaction, statement: str, outcome: Outcome, **number: int) -> None:
+    body, recall_id = outcome.model_dump_json(), safe(outcome.recall_id)
+    transaction.send(statement, id=safe(outcome.trajectory_id), recall_id=recall_id, body=body, **number)
     if outcome.credited:
         ids, numbers = [safe(id) for id, _ in outcome.credited], [number for _, number in outcome.credited]
         transaction.send(sql.CREDIT, ids=ids, numbers=numbers, won=int(outcome.success))
