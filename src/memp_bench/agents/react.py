@@ -140,6 +140,11 @@ class _Run:
     used: dict[str, Usage] = field(default_factory=dict)
     """What the environment's own models consumed, by purpose."""
     begun: bool = False
+    read: Callable[[str], tuple[str, str | None]] = field(init=False)
+    """Finds the thought and the action in a reply."""
+
+    def __post_init__(self) -> None:
+        self.read = self.env.read if isinstance(self.env, ReadsReplies) else parse_reply
 
     async def play(
         self,
@@ -205,7 +210,7 @@ class _Run:
     async def _do(self, reply: Reply) -> bool:
         self.replies.append(reply)
         self._say("assistant", reply.text)
-        thought, action = self.env.read(reply.text) if isinstance(self.env, ReadsReplies) else parse_reply(reply.text)
+        thought, action = self.read(reply.text)
         if action is None:
             seen = self.seen.model_copy(update={"text": NO_ACTION, "invalid": True, "masked": None, "usage": {}})
             step = Step(action="", thought=thought or reply.text, observation=NO_ACTION, error="agent")

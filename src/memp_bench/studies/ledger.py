@@ -1,6 +1,7 @@
 """What a run has used, over all its processes: a meter that writes down every call."""
 
 import os
+import weakref
 from pathlib import Path
 
 from memp.errors import RecordError
@@ -25,6 +26,7 @@ class Ledger(Meter):
         super().__init__(budget)
         self._file = file
         self._torn = False
+        self._out: int | None = None
         for entry in self._entries():
             super().add(entry.purpose, entry.usage)
 
@@ -32,13 +34,16 @@ class Ledger(Meter):
         """Count `usage` under `purpose`, and write it down."""
         super().add(purpose, usage)
         line = Entry(purpose=purpose, usage=usage).model_dump_json().encode() + b"\n"
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            os.write(file, b"\n" + line if self._torn else line)
-        finally:
-            os.close(file)
+        os.write(self._opened(), b"\n" + line if self._torn else line)
         self._torn = False
+
+    def _opened(self) -> int:
+        """The file, opened at the first call and closed with the ledger."""
+        if self._out is None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._out = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            weakref.finalize(self, os.close, self._out)
+        return self._out
 
     def _entries(self) -> list[Entry]:
         """The whole lines; one torn by a kill does not count."""
