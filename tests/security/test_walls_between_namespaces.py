@@ -156,8 +156,7 @@ def shown(value):
         value = value.model_copy(update={"bytes": 0})
     if isinstance(value, Record):
         told = value.model_dump(mode="json")
-        # The proof of an erasure is about the whole file: it names what else says the same words (docs/security.md).
-        return {name: part for name, part in told.items() if name not in ("bytes", "elsewhere", "searched")}
+        return {name: part for name, part in told.items() if name != "bytes"}
     return [shown(part) for part in value] if isinstance(value, list | tuple) else value
 
 

@@ -88,7 +88,7 @@ def _tell(done: "Forgotten") -> None:
     else:
         click.echo(f"searched the raw file for {erased.searched} texts and blobs of it: found none")
     if erased.elsewhere:
-        click.echo(f"{len(erased.elsewhere)} of them are said by other tasks, procedures or namespaces too, and stay:")
+        click.echo(f"{len(erased.elsewhere)} of them are said by other tasks or procedures too, and stay:")
         for text in erased.elsewhere[:10]:
             click.echo(f"  {clean(text)[:200]}")
 

@@ -95,7 +95,7 @@ class Erased(Record):
     left: tuple[Text, ...] = ()
     """Those that were found in the raw bytes although nothing that is kept says them: empty, or the proof failed."""
     elsewhere: tuple[Text, ...] = ()
-    """Those that other tasks, procedures or namespaces say too: there they stay."""
+    """Those that other tasks or procedures of the namespace say too: there they stay. Of others nothing is told."""
 
 
 class Compacted(Record):

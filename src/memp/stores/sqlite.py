@@ -327,12 +327,12 @@ class SqliteStore:
             raise StoreBusy(f"{error}; it is erased, but freed pages of the file may still hold it") from error
         with self._connection.transaction() as db:
             searched, found = found_in(self.path, db, traces)
-            kept = said_elsewhere(db, {**found, **traces.names})
+            kept, own = said_elsewhere(db, {**found, **traces.names}, namespace)
             left = {said for form, said in found.items() if form not in kept}
             if not left:
                 db.execute("UPDATE erasures SET cleaned = 1")
         named = {**found, **traces.names}
-        elsewhere = {named[form] for form in kept} - left
+        elsewhere = {named[form] for form in own} - left
         return erased.model_copy(
             update={"searched": searched, "left": tuple(sorted(left)), "elsewhere": tuple(sorted(elsewhere))}
         )

@@ -88,15 +88,25 @@ _TABLES = (
 )
 
 
-def said_elsewhere(db: sqlite3.Connection, forms: Iterable[bytes]) -> set[bytes]:
-    """Those of the forms that rows which are still there say: they are not traces of what was erased."""
-    open_, kept = set(forms), set[bytes]()
-    for table in _TABLES if open_ else ():
-        for row in db.execute(f"SELECT * FROM {table}"):
+def said_elsewhere(db: sqlite3.Connection, forms: Iterable[bytes], namespace: str) -> tuple[set[bytes], set[bytes]]:
+    """Those of the forms that rows which are still there say: they are not traces of what was erased.
+
+    All of them; and those that the namespace itself says, for nobody is told what the others say.
+    """
+    everywhere, own = set[bytes](), set[bytes]()
+    forms = set(forms)
+    for table in _TABLES if forms else ():
+        rows = db.execute(f"SELECT * FROM {table}")
+        columns = [column for column, *_ in rows.description]
+        whose = columns.index("namespace") if "namespace" in columns else None
+        for row in rows:
+            mine = whose is None or row[whose] == namespace
+            sought = forms - (own if mine else everywhere)
             cells = [cell.encode() for cell in row if isinstance(cell, str)]
             blobs = [cell for cell in row if isinstance(cell, bytes)]
             cells += [unpack(blob, words_of(db)) for blob in blobs] if table == "trajectories" else blobs
-            now = {form for form in open_ if any(form in cell for cell in cells)}
-            open_ -= now
-            kept |= now
-    return kept
+            now = {form for form in sought if any(form in cell for cell in cells)}
+            everywhere |= now
+            if mine and whose is not None:
+                own |= now
+    return everywhere, own
