@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import streamkit
@@ -53,7 +54,9 @@ def logs(folder, *, samples=True):
     from inspect_ai.log import read_eval_log
 
     files = sorted((folder / "inspect").glob("*/*.eval"))
-    return [read_eval_log(str(file), header_only=not samples) for file in files]
+    # In a thread: inside a running loop inspect-ai would patch asyncio for the whole process, which leaks loops.
+    with ThreadPoolExecutor(1) as thread:
+        return list(thread.map(lambda file: read_eval_log(str(file), header_only=not samples), files))
 
 
 class Flaky(ScriptedChat):

@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,8 @@ def test_a_study_through_inspect_over_a_bad_wire_adds_up_and_its_log_opens(run, 
     assert sum(u.output_tokens for u in used.values()) == served.output_tokens
 
     files = sorted(out.rglob("*.eval"))
-    logs = [read_eval_log(str(file)) for file in files]
+    with ThreadPoolExecutor(1) as thread:  # inside a running loop inspect-ai would patch asyncio for the whole process
+        logs = list(thread.map(lambda file: read_eval_log(str(file)), files))
     assert sorted((log.status, len(log.samples)) for log in logs) == [("success", 3), ("success", 3), ("success", 6)]
     acted = [log.stats.role_usage["act"] for log in logs]
     assert sum(usage.input_tokens for usage in acted) == used["act"].input_tokens
