@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from memp.evidence import Ledger
+from memp.evidence import Ledger, OutcomeReader
 from memp.evidence.lift import below
 from memp.records import Outcome, Procedure
 from memp.stores.base import Store
@@ -41,7 +41,7 @@ class Trials:
 
     def __init__(self, store: Store, namespace: str, ledger: Ledger) -> None:
         self._store, self._namespace, self._ledger = store, namespace, ledger
-        self._seen = 0
+        self._reader = OutcomeReader(store, namespace)
         self._served: dict[str, list[tuple[int, Outcome]]] = defaultdict(list)
         """By procedure: the revision that was served, and how it went."""
 
@@ -58,8 +58,11 @@ class Trials:
         return decision(new, old, before, guard, standing)
 
     def _refresh(self) -> None:
-        for seq, outcome in self._store.outcomes_since(self._namespace, self._seen):
-            self._seen = seq
+        self._ledger.refresh()  # it knows which revisions say the same
+        afresh, outcomes = self._reader.read()
+        if afresh:
+            self._served.clear()
+        for outcome in outcomes:
             for id, number in outcome.credited:
                 self._served[id].append((number, outcome))
 

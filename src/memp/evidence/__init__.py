@@ -5,6 +5,7 @@ from memp.evidence.drift import Change, Drift, Watches
 from memp.evidence.holdout import Holdout
 from memp.evidence.ledger import Ledger
 from memp.evidence.lift import Lift
+from memp.evidence.reading import News, OutcomeReader
 from memp.evidence.report import Evidence, evidence_of
 from memp.evidence.worth import Pooling, Worth
 
@@ -15,6 +16,8 @@ __all__ = [
     "Holdout",
     "Ledger",
     "Lift",
+    "News",
+    "OutcomeReader",
     "Pooling",
     "Quarantine",
     "Watches",

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field
 
+from memp.evidence.reading import OutcomeReader
 from memp.records import Outcome
 from memp.stores.base import Store
 
@@ -88,11 +89,10 @@ class Ledger:
     def __init__(self, store: Store, namespace: str) -> None:
         self._store = store
         self._namespace = namespace
-        self._erasures = store.erasures(namespace)
+        self._reader = OutcomeReader(store, namespace)
         self._start()
 
     def _start(self) -> None:
-        self._seen = 0
         self._sides: Counter[bool] = Counter()
         self._first: Counter[tuple[str, bool]] = Counter()
         self._same: dict[tuple[str, int], int] = {}
@@ -109,14 +109,12 @@ class Ledger:
 
         When anything was erased for good since, all is read again: what it said must not count.
         """
-        if (erasures := self._store.erasures(self._namespace)) != self._erasures:
-            self._erasures = erasures
+        afresh, outcomes = self._reader.read()
+        if afresh:
             self._start()
-        new = self._store.outcomes_since(self._namespace, self._seen)
-        for seq, outcome in new:
-            self._seen = seq
+        for outcome in outcomes:
             self._add(outcome)
-        return bool(new)
+        return bool(outcomes)
 
     def _add(self, outcome: Outcome) -> None:
         named = outcome.withheld or outcome.credited

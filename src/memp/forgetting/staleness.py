@@ -1,45 +1,44 @@
 """Which procedures are from before a change of the world, and are not confirmed by what was won since."""
 
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
 
-from memp.evidence import Change, Drift, Watches
+from memp.evidence import Change, Drift, OutcomeReader, Watches
 from memp.records import Outcome, Procedure
 from memp.stores.base import Store
 
 _STILL = 0.75
 """A family that does so well beside what it did before has not changed, although all together have."""
 
+_RECENT = 2_000
+"""Tasks with memory that are kept to see how things went since a change."""
+
 
 class Staleness:
     """Watches the outcomes of a namespace, agent by agent, and finds what a change made stale."""
 
     def __init__(self, store: Store, namespace: str, drift: Drift) -> None:
-        self._store = store
-        self._namespace = namespace
+        self._reader = OutcomeReader(store, namespace)
         self._drift = drift
-        self._erasures = store.erasures()
         self._start()
 
     def _start(self) -> None:
-        self._seen = 0
         self._watches: dict[str, Watches] = defaultdict(lambda: Watches(self._drift))
         self._families: dict[str, Counter[str]] = defaultdict(Counter)
-        self._recent: list[Outcome] = []
+        self._recent: deque[Outcome] = deque(maxlen=_RECENT)
 
     def refresh(self) -> list[Change]:
         """Catch up with the outcomes; the changes that show in them."""
-        if (erasures := self._store.erasures()) != self._erasures:
-            self._erasures = erasures
+        afresh, outcomes = self._reader.read()
+        if afresh:
             self._start()
         found: list[Change] = []
-        for seq, outcome in self._store.outcomes_since(self._namespace, self._seen):
-            self._seen = seq
+        for outcome in outcomes:
             if not outcome.credited:
                 continue
             for id, _ in outcome.credited:
                 self._families[id][outcome.family] += 1
-            self._recent = [*self._recent[-2_000:], outcome]
+            self._recent.append(outcome)
             found += self._watches[outcome.agent].add(outcome)
         return found
 
