@@ -246,12 +246,12 @@ class AsyncProceduralMemory(Learning):
         if not self._holdout.share and self.quarantining is None:
             return ""
         worth = self._worth(agent)
-        first = ranked[0].procedure.id
-        margins = self._ledger.all, self._ledger.under(first)
+        first = ranked[0].procedure
+        margins = self._ledger.all, self._ledger.under(first.id)
         harm = self.quarantining.abstains(worth.overall()) if self.quarantining else None
         if harm is not None:
-            return "" if self._holdout.probes(task, first, sum(margins[1])) else harm
-        draws = self._holdout.withholds(task, first, *margins)
+            return "" if self._holdout.probes(task, first.task, sum(margins[1])) else harm
+        draws = self._holdout.withholds(task, first.task, *margins)
         return f"withheld: one of the {self._holdout.share:.0%} that measure" if draws else ""
 
     def _fit(

@@ -10,9 +10,9 @@ from memp.stores.base import Store
 class Standing:
     """Finds procedures as they are to be served for a task.
 
-    A correction on probation is served to `share` of the recalls, drawn by the seed, the procedure and the task, so
-    that the order of calls does not matter; the revision that it wants to replace is served to the others. A pending
-    one is never served.
+    A correction on probation is served to `share` of the recalls, drawn by the seed, the task and what led to the
+    correction, so that neither the order of calls nor ids matter, which every run draws anew; the revision that it
+    wants to replace is served to the others. A pending one is never served.
     """
 
     def __init__(self, store: Store, namespace: str, *, share: float = 0.5, seed: int = 0) -> None:
@@ -35,5 +35,7 @@ class Standing:
     def _tries(self, task: str, procedure: Procedure) -> bool:
         if procedure.status != "probation":
             return False
-        source = random.Random(f"memp trial {self._seed}\n{procedure.id}\n{procedure.revision.number}\n{task}")
+        revision = procedure.revision
+        led = "\n".join((procedure.task, *revision.evidence, str(revision.number)))
+        source = random.Random(f"memp trial {self._seed}\n{led}\n{task}")
         return source.random() < self.share

@@ -7,8 +7,8 @@ class Holdout:
     """Withholds a share of recalls, balanced in all and over what would have been served first.
 
     An adaptive biased coin over both margins (minimisation, Pocock and Simon 1975): where too few recalls were withheld
-    the chance grows, where too many it shrinks. It depends on the seed, the task and what was recorded before, and not
-    on the order in which the tasks of a group ask.
+    the chance grows, where too many it shrinks. It depends on the seed, the task and what was recorded before, and
+    neither on the order in which the tasks of a group ask nor on ids, which every run draws anew.
     """
 
     def __init__(self, share: float, seed: int = 0) -> None:
@@ -23,7 +23,7 @@ class Holdout:
         return min(1.0, max(0.0, self.share * (1 + ahead)))
 
     def withholds(self, task: str, first: str, *margins: tuple[int, int]) -> bool:
-        """Whether to withhold the recall of `task` that would serve procedure `first` first."""
+        """Whether to withhold the recall of `task` that would serve the procedure of the task `first` first."""
         if not self.share:
             return False
         return self._draw(task, first, sum(map(sum, margins))) < self.chance(*margins)

@@ -19,8 +19,9 @@ class Value:
     Each draws a success rate from its posterior; its value is its similarity plus the drawn lift, so ten points of lift
     weigh as much as 0.1 of similarity. With no evidence the order is that of similarity, shaken a little.
 
-    Draws depend on the seed, the task, the procedure and how often that was served, and on nothing else: the order of
-    calls does not matter. Without a memory that gives it evidence it ranks by similarity alone.
+    Draws depend on the seed, the task, the procedure's place by similarity and how often it was served, and on nothing
+    else: the order of calls does not matter, nor do ids, which every run draws anew. Without a memory that gives it
+    evidence it ranks by similarity alone.
     """
 
     name = "value"
@@ -53,14 +54,14 @@ class Value:
         gate = self._gate * hits[0].score
         near = [hit for hit in hits if hit.score >= gate]
         numbers = index.numbers([hit.id for hit in near])
-        valued = [self._valued(hit, numbers.get(hit.id, 1), query.task, worth) for hit in near]
+        valued = [self._valued(hit, place, numbers.get(hit.id, 1), query.task, worth) for place, hit in enumerate(near)]
         best = sorted(range(len(near)), key=lambda n: (-valued[n][0], n))
         return [Hit(near[n].id, near[n].score, valued[n][1]) for n in best[: query.k]]
 
-    def _valued(self, hit: Hit, number: int, task: str, worth: Worth) -> tuple[float, str]:
+    def _valued(self, hit: Hit, place: int, number: int, task: str, worth: Worth) -> tuple[float, str]:
         served, control = worth.posterior(hit.id, number)
         times = worth.served(hit.id, number)
-        draw = random.Random(f"memp value {self._seed}\n{hit.id}\n{times}\n{task}").betavariate(*served)
+        draw = random.Random(f"memp value {self._seed}\n{place}\n{times}\n{task}").betavariate(*served)
         without = control[0] / sum(control)
         lift = served[0] / sum(served) - without
         value = hit.score + draw - without
