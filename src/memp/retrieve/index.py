@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from memp.errors import ModelError
 from memp.models.base import Embedder, Vectors
 from memp.records import SERVABLE, Content
-from memp.retrieve.vectors import VectorTable
+from memp.stores.vectors import VectorTable
 from memp.stores.base import Head, Store
 
 _AT_ONCE = 2_000

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from memp.retrieve.base import Hit, Query
 from memp.retrieve.index import Index
-from memp.retrieve.vectors import kth_largest
+from memp.stores.vectors import kth_largest
 from memp.retrieve.view import View
 
 _OUTLINE, _COSINE = 1.0, 0.2

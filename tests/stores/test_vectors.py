@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from memp.retrieve.vectors import VectorTable, kth_largest
+from memp.stores.vectors import VectorTable, kth_largest
 
 
 def unit(rows):

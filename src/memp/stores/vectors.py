@@ -3,8 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from memp.models.base import Vectors
-
+Vectors = NDArray[np.float32]
 _BLOCK = 64
 _AT_ONCE = 1024
 
