@@ -17,7 +17,8 @@ from memp.errors import StoreBusy, StoreError, StoreFull, StoreMissing, StoreRea
 from memp.stores.base import Write
 from memp.stores.postgres import PostgresStore
 from memp.stores.postgres import statements as sql
-from memp.stores.postgres.pool import Transaction
+from memp.stores.postgres.transaction import Transaction
+from memp.stores.postgres.wire import Wire
 from memp.testing.postgres import PostgresServer
 
 
@@ -106,17 +107,15 @@ def test_a_connection_lost_after_the_commit_is_not_repeated(store, url, monkeypa
     """The commit arrived and its answer did not: the server is asked what became of it."""
     add(store, "p")
     play(store, "t0", "p")
-    execute, lost = psycopg.Connection.execute, []
+    send, lost = Wire.send, []
 
-    def loses_the_answer(self, query, *args, **options):
-        if query == sql.SYNC and not lost:
-            self._pipeline.sync()  # it is committed and visible
-            while self.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
-                time.sleep(0.01)
+    def loses_the_answer(self, statement, values):
+        if statement == sql.SYNC and not lost:
+            self.read(self._waits[-1])  # it is committed and visible
             lost.append(kill_others(url))
-        return execute(self, query, *args, **options)
+        return send(self, statement, values)
 
-    monkeypatch.setattr(psycopg.Connection, "execute", loses_the_answer)
+    monkeypatch.setattr(Wire, "send", loses_the_answer)
     played, served = trajectory("t"), recall(store, "r-t", "p")
     assert store.record(NS, played, served, outcome(served, played), at()), "it was new"
     assert lost == [1]

@@ -183,12 +183,12 @@ def test_a_session_keeps_nothing_between_transactions(open_store, app_url):
         store.find(NS, ["p"])
     use(store)
     store.record(NS, trajectory("last"), None, None, at())
-    (session,) = store._pool._idle
+    (wire,) = store._pool._connections._idle
     kept = "SELECT current_setting(%s, true)"
     for setting in ("memp.namespace", "memp.forgetting", "memp.listing"):
-        assert session.execute(kept, (setting,)).fetchone()[0] in (None, "")
-    assert session.execute(kept, ("synchronous_commit",)).fetchone() == ("on",)
-    assert session.execute(kept, ("statement_timeout",)).fetchone() == ("0",)
-    assert session.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
+        assert wire.db.execute(kept, (setting,)).fetchone()[0] in (None, "")
+    assert wire.db.execute(kept, ("synchronous_commit",)).fetchone() == ("on",)
+    assert wire.db.execute(kept, ("statement_timeout",)).fetchone() == ("0",)
+    assert wire.db.execute("SELECT count(*) FROM pg_prepared_statements").fetchone() == (0,)
     held = "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory'"
-    assert session.execute(held).fetchone() == (0,)
+    assert wire.db.execute(held).fetchone() == (0,)

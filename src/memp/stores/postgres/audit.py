@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 from memp.records import Revision
 from memp.stores.entries import OutcomeEntry, RecallEntry, RevisionEntry, TrajectoryEntry
 from memp.stores.postgres import statements as sql
-from memp.stores.postgres.pool import Transaction
 from memp.stores.postgres.texts import plain
+from memp.stores.postgres.transaction import Transaction
 from memp.stores.postgres.transfer import entries
 
 

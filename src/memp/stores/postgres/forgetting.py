@@ -23,8 +23,8 @@ from memp.stores.entries import (
     TrajectoryEntry,
 )
 from memp.stores.postgres import statements as sql
-from memp.stores.postgres.pool import Transaction
 from memp.stores.postgres.texts import plain, safe
+from memp.stores.postgres.transaction import Transaction
 from memp.stores.postgres.transfer import entries
 from memp.stores.postgres.writing import append
 from memp.stores.sqlite import MEMORY, SqliteStore

@@ -11,8 +11,9 @@ from memp.records import SERVABLE
 from memp.stores.base import Head
 from memp.stores.postgres import statements as sql
 from memp.stores.postgres.migrations import index_near, near_kind
-from memp.stores.postgres.pool import Pool, Transaction
+from memp.stores.postgres.pool import Pool
 from memp.stores.postgres.texts import plain, safe
+from memp.stores.postgres.transaction import Transaction
 
 _AT_ONCE: Final = 2_000
 _LEAST_EXPLORED: Final = 120
@@ -50,12 +51,12 @@ class Near:
                     changed=head.changed,
                     servable=head.status in SERVABLE,
                     success=bool(head.success),
-                    vector=_text(vectors[n]),
+                    vector=np.asarray(vectors[n]),
                 )
 
         for start in range(0, len(order), _AT_ONCE):
             part = order[start : start + _AT_ONCE]
-            self._pool.run(namespace, lambda it, part=part: write(it, part), writes=True, durable=False)  # type: ignore[misc]
+            self._pool.write(namespace, lambda it, part=part: write(it, part), durable=False)  # type: ignore[misc]
         if heads:
             self._save(namespace, fingerprint, vectors.shape[1], max(head.changed for head in heads))
 
@@ -68,13 +69,10 @@ class Near:
         kind = near_kind(self._dimensions[namespace, fingerprint])
         chosen = _FILTERS[status] + (" AND success" if only_success else "")
         statement = sql.NEAREST.format(kind=kind, filter=chosen)
-        values = {"fingerprint": safe(fingerprint), "vector": _text(vector), "n": k}
-
-        def ask(transaction: Transaction) -> list[tuple[str, int, float]]:
-            transaction.send(sql.WIDE, ef=str(min(1_000, max(_LEAST_EXPLORED, 4 * k))))
-            return [(id, seq, score) for id, seq, score in transaction.send(statement, **values).rows()]
-
-        found = [(plain(id), seq, round(float(score), 6)) for id, seq, score in self._pool.run(namespace, ask)]
+        wide = {"ef": str(min(1_000, max(_LEAST_EXPLORED, 4 * k)))}
+        asked = {"fingerprint": safe(fingerprint), "vector": np.asarray(vector), "n": k}
+        rows = self._pool.read_all(namespace, (sql.WIDE, wide), (statement, asked))[1]
+        found = [(plain(id), seq, round(float(score), 6)) for id, seq, score in rows]
         return [(id, score) for id, _, score in sorted(found, key=lambda hit: (-hit[2], hit[1]))]
 
     def index(self, namespace: str, fingerprint: str, dimensions: int) -> None:
@@ -87,15 +85,10 @@ class Near:
         def write(transaction: Transaction) -> None:
             transaction.send(sql.DROP_SPACE, fingerprint=safe(fingerprint))
 
-        self._pool.run(namespace, write, writes=True)
+        self._pool.write(namespace, write)
 
     def _save(self, namespace: str, fingerprint: str, dimensions: int, upto: int) -> None:
         def write(transaction: Transaction) -> None:
             transaction.send(sql.SAVE_SPACE, fingerprint=safe(fingerprint), dimensions=dimensions, upto=upto)
 
-        self._pool.run(namespace, write, writes=True, durable=False)
-
-
-def _text(vector: NDArray[np.float32]) -> str:
-    """A vector as pgvector reads it."""
-    return f"[{','.join(map(repr, vector.astype(np.float32).tolist()))}]"
+        self._pool.write(namespace, write, durable=False)

@@ -13,7 +13,7 @@ WRITING: Final = f"""{READING}, set_config('lock_timeout', %(lock)s, true),
            set_config('synchronous_commit', %(sync)s, true)"""
 LISTING: Final = "SELECT set_config('memp.listing', 'on', true)"
 FORGETTING: Final = "SELECT set_config('memp.forgetting', 'on', true)"
-ENTER: Final = "SELECT set_config('memp.namespace', %s, true)"
+ENTER: Final = "SELECT set_config('memp.namespace', %(ns)s, true)"
 SYNC: Final = "SELECT pg_logical_emit_message(true, 'memp', '')"
 """A transaction of its own whose commit waits for the disk, and so for all that were committed before it."""
 SHARDED: Final = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"
@@ -224,9 +224,9 @@ DROP_NEAR: Final = "DELETE FROM memp.near WHERE namespace = %(ns)s AND id = ANY(
 WIDE: Final = """
     SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', %(ef)s, true)"""
 NEAREST: Final = """
-    SELECT id, seq, -(vector::{kind} <#> %(vector)s::{kind}) FROM memp.near
+    SELECT id, seq, -(vector::{kind} <#> %(vector)s::vector::{kind}) FROM memp.near
     WHERE namespace = %(ns)s AND fingerprint = %(fingerprint)s {filter}
-    ORDER BY vector::{kind} <#> %(vector)s::{kind} LIMIT %(n)s"""
+    ORDER BY vector::{kind} <#> %(vector)s::vector::{kind} LIMIT %(n)s"""
 
 # -- the whole -------------------------------------------------------------------------------------
 

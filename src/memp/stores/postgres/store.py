@@ -19,8 +19,9 @@ from memp.stores.postgres.audit import problems
 from memp.stores.postgres.errors import translated
 from memp.stores.postgres.forgetting import compact_some, erase, still_there
 from memp.stores.postgres.near import Near
-from memp.stores.postgres.pool import Answer, Pool, Row, Transaction
+from memp.stores.postgres.pool import Pool
 from memp.stores.postgres.texts import all_of, plain, safe
+from memp.stores.postgres.transaction import Transaction
 from memp.stores.postgres.writing import (
     append,
     check_credit,
@@ -35,6 +36,7 @@ from memp.stores.postgres.writing import (
 )
 from memp.stores.statements import check_namespace, read_procedure, read_trajectory, stamp
 
+Row = tuple[Any, ...]
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
 _OVERTAKEN: Final = ("23502", "23505")
@@ -99,7 +101,7 @@ class PostgresStore:
                 record_outcome(transaction, credited)
             return True
 
-        return self._pool.run(namespace, write, writes=True, overtaken=_OVERTAKEN, unsure=lambda: unsure.append(True))
+        return self._pool.write(namespace, write, overtaken=_OVERTAKEN, unsure=lambda: unsure.append(True))
 
     def trajectory(self, namespace: str, id: str) -> Trajectory | None:
         """See `Store.trajectory`."""
@@ -133,7 +135,7 @@ class PostgresStore:
         def write(transaction: Transaction) -> bool:
             return transaction.send(sql.REQUEUE, id=safe(trajectory_id)).row() is not None
 
-        return self._pool.run(namespace, write, writes=True)
+        return self._pool.write(namespace, write)
 
     # -- procedures --------------------------------------------------------------------------------
 
@@ -172,7 +174,7 @@ class PostgresStore:
             transaction.send(sql.CHANGED, changed=seq + 1)
             return True
 
-        return self._pool.run(namespace, body, writes=True)
+        return self._pool.write(namespace, body)
 
     def heads(self, namespace: str, fingerprint: str, since: int = 0) -> Sequence[Head]:
         """See `Store.heads`."""
@@ -182,10 +184,8 @@ class PostgresStore:
             if fingerprint:
                 known = self._vectors(namespace, fingerprint, sorted({row[7] for row in rows}))
         else:
-            rows, vectors = self._pool.run(
-                namespace,
-                lambda it: _both(it.send(sql.HEADS, since=0), it.send(sql.ALL_VECTORS, fingerprint=safe(fingerprint))),
-            )
+            all_of_them = (sql.ALL_VECTORS, {"fingerprint": safe(fingerprint)})
+            rows, vectors = self._pool.read_all(namespace, (sql.HEADS, {"since": 0}), all_of_them)
             known = dict(vectors)
         missing = {row[7] for row in rows} - known.keys() if fingerprint else set()
         known |= self._vectors(_ALL, fingerprint, sorted(missing))
@@ -240,7 +240,7 @@ class PostgresStore:
                 transaction.send(sql.HOLDS, holds=True)
             insert_recall(transaction, LoggedRecall.of(recall))
 
-        self._pool.run(recall.namespace, write, writes=True, durable=False)
+        self._pool.write(recall.namespace, write, durable=False)
         self._named.add(recall.namespace)
 
     def recalls(self, namespace: str, id: str | None = None, limit: int = 50) -> Sequence[Recall]:
@@ -272,7 +272,7 @@ class PostgresStore:
         def write(transaction: Transaction) -> None:
             insert_receipt(transaction, receipt, transaction.hold(1)() + 1)
 
-        self._pool.run(namespace, write, writes=True)
+        self._pool.write(namespace, write)
 
     def receipts(self, namespace: str, limit: int = 50) -> Sequence[Receipt]:
         """See `Store.receipts`."""
@@ -290,7 +290,7 @@ class PostgresStore:
         def write(transaction: Transaction) -> None:
             transaction.send(sql.SAVE_DRAFT, key=safe(key), text=safe(text))
 
-        self._pool.run(namespace, write, writes=True)
+        self._pool.write(namespace, write)
 
     def drop_drafts(self, namespace: str, keys: Sequence[str]) -> None:
         """See `Store.drop_drafts`."""
@@ -299,7 +299,7 @@ class PostgresStore:
             transaction.send(sql.DROP_DRAFTS, keys=[safe(key) for key in keys])
             transaction.send(sql.DROP_LEFT_DRAFTS)
 
-        self._pool.run(namespace, write, writes=True, durable=False)
+        self._pool.write(namespace, write, durable=False)
 
     def vectors(self, fingerprint: str, texts: Sequence[str], namespace: str = "") -> dict[str, NDArray[np.float32]]:
         """See `Store.vectors`."""
@@ -320,7 +320,7 @@ class PostgresStore:
                 transaction.send(sql.SAVE_VECTOR, fingerprint=safe(fingerprint), key=key, vector=rows[key])
 
         if rows:
-            self._pool.run(namespace, write, writes=True, durable=False)
+            self._pool.write(namespace, write, durable=False)
 
     def _vectors(self, namespace: str, fingerprint: str, keys: Sequence[bytes]) -> dict[bytes, bytes]:
         if not keys:
@@ -355,21 +355,16 @@ class PostgresStore:
 
     def namespaces(self) -> Sequence[str]:
         """See `Store.namespaces`."""
-        return sorted(plain(name) for (name,) in self._pool.read(_ALL, sql.NAMESPACES, listing=True))
+        return sorted(plain(name) for (name,) in self._listed(sql.NAMESPACES))
 
     def stats(self, namespace: str) -> Stats:
         """See `Store.stats`."""
 
-        def read(transaction: Transaction) -> tuple[Row | None, list[Row], Row | None]:
-            asked = [transaction.send(statement) for statement in (sql.COUNTS, sql.STATUSES, sql.SIZE)]
-            return asked[0].row(), asked[1].rows(), asked[2].row()
-
-        counts, statuses, size = self._pool.run(namespace, read)
-        assert counts is not None
-        names = ("trajectories", "waiting", "revisions", "recalls", "outcomes", "receipts")
-        return Stats(
-            **dict(zip(names, counts, strict=True)), procedures=dict(statuses), bytes=int(size[0] or 0) if size else 0
+        (counts,), statuses, ((size,),) = self._pool.read_all(
+            namespace, (sql.COUNTS, {}), (sql.STATUSES, {}), (sql.SIZE, {})
         )
+        names = ("trajectories", "waiting", "revisions", "recalls", "outcomes", "receipts")
+        return Stats(**dict(zip(names, counts, strict=True)), procedures=dict(statuses), bytes=int(size or 0))
 
     def dump(self, namespace: str) -> Generator[Entry, None, None]:
         """See `Store.dump`."""
@@ -385,16 +380,14 @@ class PostgresStore:
                 loader.take(namespace, entry)
             return loader.finish()
 
-        return self._pool.run(_ALL, write, writes=True, again=False)
+        return self._pool.write(_ALL, write, again=False)
 
     def forget(
         self, namespace: str, *, trajectories: Collection[str] = (), task: str | None = None, at: datetime
     ) -> Erased:
         """See `Store.forget`. The bytes of the server's files are not searched: it keeps them until it vacuums."""
         check_namespace(namespace)
-        return self._pool.run(
-            namespace, lambda it: erase(it, namespace, trajectories, task, at), writes=True, forgetting=True
-        )
+        return self._pool.write(namespace, lambda it: erase(it, namespace, trajectories, task, at), forgetting=True)
 
     def erasures(self, namespace: str = "") -> int:
         """See `Store.erasures`."""
@@ -411,7 +404,7 @@ class PostgresStore:
         last: int | None = -1
         while last is not None:  # in parts: others may write between them
             work = partial(compact_some, before=before, after=last)
-            part, last = self._pool.run(namespace, work, writes=True, forgetting=True)
+            part, last = self._pool.write(namespace, work, forgetting=True)
             parts.append(part)
         totals = {name: sum(getattr(part, name) for part in parts) for name in ("trajectories", "before", "after")}
         return Compacted(**totals)
@@ -443,8 +436,11 @@ class PostgresStore:
     # -- rows --------------------------------------------------------------------------------------
 
     def _number(self, namespace: str, of_one: str, of_all: str) -> int:
-        rows = self._pool.read(namespace, of_one) if namespace else self._pool.read(_ALL, of_all, listing=True)
+        rows = self._pool.read(namespace, of_one) if namespace else self._listed(of_all)
         return int(rows[0][0]) if rows else 0
+
+    def _listed(self, statement: str) -> list[Row]:
+        return self._pool.read_all(_ALL, (sql.LISTING, {}), (statement, {}))[1]
 
     def _one(self, read: Callable[[Any], T], rows: list[Row]) -> T | None:
         with translated(self.place):
@@ -457,10 +453,6 @@ class PostgresStore:
     def _procedures(self, namespace: str, rows: list[Row]) -> list[Procedure]:
         with translated(self.place):
             return [read_procedure((plain(id), namespace, *rest)) for id, *rest in rows]
-
-
-def _both(one: Answer, other: Answer) -> tuple[list[Row], list[Row]]:
-    return one.rows(), other.rows()
 
 
 def _recall(logged: LoggedRecall, namespace: str, found: dict[tuple[str, int], Procedure]) -> Recall:

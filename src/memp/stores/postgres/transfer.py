@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from memp.errors import RecordError
 from memp.records import Outcome, Receipt, Revision
@@ -17,8 +18,8 @@ from memp.stores.entries import (
     TrajectoryEntry,
 )
 from memp.stores.postgres import statements as sql
-from memp.stores.postgres.pool import Row, Transaction
 from memp.stores.postgres.texts import plain, safe
+from memp.stores.postgres.transaction import Transaction
 from memp.stores.postgres.writing import (
     append,
     check_credit,
@@ -31,6 +32,8 @@ from memp.stores.postgres.writing import (
     packed_trajectory,
 )
 from memp.stores.statements import check_namespace, read_trajectory, stamp
+
+Row = tuple[Any, ...]
 
 _AT_ONCE = 500
 

@@ -3,16 +3,19 @@
 import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from memp.errors import Conflict, RecordError
 from memp.records import Outcome, Receipt, Revision, Trajectory
 from memp.stores.base import Write, text_key
 from memp.stores.entries import LoggedRecall
 from memp.stores.postgres import statements as sql
-from memp.stores.postgres.pool import Answer, Transaction
 from memp.stores.postgres.texts import plain, safe, searchable
+from memp.stores.postgres.transaction import Transaction
 from memp.stores.statements import read_trajectory, stamp
+
+if TYPE_CHECKING:
+    from memp.stores.postgres.wire import Answer
 
 
 def packed_trajectory(trajectory: Trajectory) -> bytes:
@@ -89,7 +92,7 @@ def insert_receipt(transaction: Transaction, receipt: Receipt, seq: int) -> None
     transaction.send(sql.INSERT_RECEIPT, id=id, seq=seq, body=receipt.model_dump_json())
 
 
-def creditable(transaction: Transaction, outcome: Outcome) -> Answer:
+def creditable(transaction: Transaction, outcome: Outcome) -> "Answer":
     """Ask which of the revisions that an outcome credits are there."""
     ids, numbers = [safe(id) for id, _ in outcome.credited], [number for _, number in outcome.credited]
     return transaction.send(sql.CREDITABLE, ids=ids, numbers=numbers)
