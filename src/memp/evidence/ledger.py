@@ -142,6 +142,10 @@ class Ledger:
         """How many tasks had, or would have had, anything served: (served, withheld)."""
         return self._sides[False], self._sides[True]
 
+    def busiest(self) -> str:
+        """The agent with the most tasks for which something was served; empty when there is none."""
+        return max(sorted(self.agents), key=lambda name: self.agents[name].overall.served.count, default="")
+
     def under(self, procedure_id: str) -> tuple[int, int]:
         """How many tasks had, or would have had, this procedure first: (served, withheld)."""
         return self._first[procedure_id, False], self._first[procedure_id, True]

@@ -34,16 +34,31 @@ class Capacity(Record):
 
     def excess(self, held: Sequence[Procedure]) -> str:
         """What is too much of the procedures, with the figures; empty when all may stay."""
-        for name, most in (("count", self.count), ("bytes", self.bytes), ("tokens", self.tokens)):
-            if most is not None and (now := sum(_size(name, procedure) for procedure in held)) > most:
-                return f"{now} {'procedures' if name == 'count' else name} are more than {most}"
+        return _Load(self, held).excess()
+
+    def sizes(self, procedure: Procedure) -> tuple[int, int, int]:
+        """How many procedures, bytes and tokens it is. What has no bound is not measured, and 0."""
+        measured = 0 if self.bytes is None else len(procedure.content.model_dump_json().encode())
+        return 1, measured, 0 if self.tokens is None else procedure.revision.tokens
+
+
+class _Load:
+    """What procedures take of a capacity, kept up to date while one after the other goes."""
+
+    def __init__(self, capacity: Capacity, held: Sequence[Procedure]) -> None:
+        self._capacity = capacity
+        self._sizes = {procedure.id: capacity.sizes(procedure) for procedure in held}
+        self._total = [sum(sizes) for sizes in zip(*self._sizes.values(), strict=True)] or [0, 0, 0]
+
+    def remove(self, procedure: Procedure) -> None:
+        self._total = [total - size for total, size in zip(self._total, self._sizes.pop(procedure.id), strict=True)]
+
+    def excess(self) -> str:
+        bounds = self._capacity.count, self._capacity.bytes, self._capacity.tokens
+        for name, total, most in zip(("procedures", "bytes", "tokens"), self._total, bounds, strict=True):
+            if most is not None and total > most:
+                return f"{total} {name} are more than {most}"
         return ""
-
-
-def _size(kind: str, procedure: Procedure) -> int:
-    if kind == "count":
-        return 1
-    return procedure.revision.tokens if kind == "tokens" else len(procedure.content.model_dump_json().encode())
 
 
 @dataclass(frozen=True)
@@ -94,16 +109,16 @@ def victims(held: Sequence[Procedure], capacity: Capacity, ledger: Ledger, worth
     stay, whatever they are worth; so do, as long as others can go, the newest. Equal values: the older one goes, for
     newer ones were learned from what the world is like now.
     """
-    kept = list(held)
-    if not capacity.excess(kept):
+    load = _Load(capacity, held)
+    if not load.excess():
         return []
     spared = {procedure.id for procedure in held[len(held) - int(capacity.grace * len(held)) :]}
     ranked = [expected(procedure, ledger, worth) for procedure in held if not procedure.revision.pinned]
     ranked.sort(key=_turn(spared))  # stable: in order of creation
     going: list[tuple[Procedure, str]] = []
     for item in ranked:
-        if not (why := capacity.excess(kept)):
+        if not (why := load.excess()):
             break
-        kept = [procedure for procedure in kept if procedure.id != item.procedure.id]
+        load.remove(item.procedure)
         going.append((item.procedure, f"{why}; {item}"))
     return going

@@ -2,10 +2,14 @@
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from memp.evidence import Change, Drift, OutcomeReader, Watches
-from memp.records import Outcome, Procedure
+from memp.records import Outcome, Procedure, Status
 from memp.stores.base import Store
+
+MAY_BE_STALE: Final[tuple[Status, ...]] = ("active", "probation")
+"""What may retire as stale: what waits for a person is left to them."""
 
 _STILL = 0.75
 """A family that does so well beside what it did before has not changed, although all together have."""
@@ -53,7 +57,7 @@ class Staleness:
         return [
             procedure
             for procedure in held
-            if procedure.status in ("active", "probation")
+            if procedure.status in MAY_BE_STALE
             and not procedure.revision.pinned
             and procedure.revision.at < change.at
             and balance[procedure.id] <= 0
