@@ -14,11 +14,12 @@ import memp
 SRC = Path(memp.__file__).parent
 FILES = sorted(SRC.rglob("*.py"))
 
-# Lowest first. `recall` and `render` say how records look; `exchange`, `curation` and `workshop` belong to the memory.
+# Lowest first. `recall` and `render` say how records look, `done` how a receipt comes about; `exchange`, `curation` and
+# what follows belong to the memory.
 FLOORS = [
     {"errors"},
     {"records"},
-    {"render"},
+    {"render", "done"},
     {"recall"},
     {"stores", "models"},
     {"testing"},
@@ -27,8 +28,9 @@ FLOORS = [
     {"build"},
     {"blame"},
     {"retrieve", "update"},
-    {"standing", "workshop", "curation", "exchange"},
+    {"standing", "workshop", "writing", "curation", "exchange"},
     {"forgetting", "trials"},
+    {"upkeep"},
     {"learning"},
     {"memory"},
     {"sync"},

@@ -1,16 +1,19 @@
 """What a person does with a memory: look, search, retire, restore, undo. Shared by the sync and the async face."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, get_args
 
-from memp.errors import RecordError
+from memp.done import Done
+from memp.errors import Conflict, RecordError
 from memp.evidence import Evidence, Ledger, Quarantine, evidence_of
 from memp.recall import Recall
 from memp.records import Author, Outcome, Procedure, Receipt, Revision, Status, Trajectory
 from memp.stores.base import Stats, Store, Write
 
-WAITING: Final = ("pending", "proposed")
+STATUSES: Final[tuple[Status, ...]] = get_args(Status)
+
+WAITING: Final[tuple[Status, ...]] = ("pending", "proposed")
 """What waits for a person."""
 
 
@@ -43,11 +46,13 @@ class Curation:
             raise RecordError(f"{len(ids)} procedures start with {id!r}: {', '.join(ids[:5])}")
         raise RecordError(f"no procedure {id!r} in namespace {self.namespace!r}; `memp memory ls` lists them")
 
-    def procedures(self, *, status: Status | None = None) -> Iterator[Procedure]:
-        """All procedures at their current revision, in the order they were created."""
-        ids = [h.id for h in self.store.heads(self.namespace, "") if status is None or h.status == status]
+    def procedures(self, *, status: Status | Collection[Status] | None = None) -> Iterator[Procedure]:
+        """Procedures at their current revision, in the order they were created: of a status, of several, or all."""
+        wanted = STATUSES if status is None else (status,) if isinstance(status, str) else tuple(status)
+        ids = [head.id for head in self.store.heads(self.namespace, "") if head.status in wanted]
         for start in range(0, len(ids), 500):
-            yield from self.store.find(self.namespace, ids[start : start + 500])
+            found = self.store.find(self.namespace, ids[start : start + 500])
+            yield from (procedure for procedure in found if procedure.status in wanted)  # it may have changed since
 
     def search(self, words: str, *, limit: int = 20) -> Sequence[Procedure]:
         """Procedures whose task or script holds the words, best first."""
@@ -94,9 +99,7 @@ class Curation:
     def evidence(self, agent: str | None = None) -> Evidence:
         """Whether the memory helps `agent` (None: the one with the most tasks), in all, by family and by procedure."""
         self._ledger.refresh()
-        if agent is None:
-            known = self._ledger.agents
-            agent = max(sorted(known), key=lambda name: known[name].overall.served.count, default="")
+        agent = self._ledger.busiest() if agent is None else agent
         return evidence_of(self._ledger, agent, self.procedures(), self.quarantining or Quarantine())
 
     def stats(self) -> Stats:
@@ -131,8 +134,7 @@ class Curation:
 
     def queue(self) -> Iterator[Procedure]:
         """The changes that wait for a person, oldest procedure first: `pending` revisions and `proposed` procedures."""
-        ids = [head.id for head in self.store.heads(self.namespace, "") if head.status in WAITING]
-        yield from self.store.find(self.namespace, ids)
+        return self.procedures(status=WAITING)
 
     def approve(self, id: str, *, reason: str = "approved") -> Revision:
         """Vouch for what a procedure says now: it is served from here on, and what tainted it does not count any more.
@@ -217,6 +219,26 @@ class Curation:
         if procedure.status == status:
             raise RecordError(f"procedure {procedure.id} is {status} already")
         return self._append(procedure, procedure.revision, status, reason, policy)
+
+    def _settle(
+        self,
+        procedure: Procedure,
+        status: Status,
+        reason: str,
+        policy: str,
+        done: Done,
+        *,
+        otherwise: str,
+        like: Revision | None = None,
+        tainted: tuple[str, ...] | None = None,
+        evidence: tuple[str, ...] | None = None,
+    ) -> None:
+        """What a policy changes by itself: it tells in `done`, and `otherwise` if somebody revised it meanwhile."""
+        like = procedure.revision if like is None else like
+        try:
+            done.changed(self._append(procedure, like, status, reason, policy, tainted=tainted, evidence=evidence))
+        except Conflict:
+            done.skip(procedure.id, f"revised meanwhile: {otherwise}")
 
     def _append(
         self,

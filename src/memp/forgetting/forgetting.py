@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from memp.curation import Curation
+from memp.curation import STATUSES, Curation
+from memp.done import Done
 from memp.errors import Conflict, RecordError
 from memp.evidence import Worth
 from memp.forgetting.capacity import Capacity, victims
@@ -34,8 +35,9 @@ class Room(Record):
 
     merged: Merged = Merged()
     retired: tuple[Name, ...] = ()
+    """For they were worth least."""
     skipped: tuple[Skipped, ...] = ()
-    reasons: tuple[tuple[Name, str], ...] = ()
+    """Those that were to retire and did not."""
 
 
 class Forgetting(Curation):
@@ -60,11 +62,13 @@ class Forgetting(Curation):
         erased = self.store.forget(self.namespace, trajectories=chosen, task=task, at=self._clock())
         if not (erased.trajectories or erased.revisions or erased.recalls):
             return Forgotten(erased=erased)
-        done = (
+        said = (
             f"erased for good on request: {erased.trajectories} trajectories, {erased.procedures} procedures, "
             f"{erased.recalls} recalls, {erased.outcomes} outcomes"
         )
-        self._log("forget", "hard", skipped=(Skipped(subject="erased", reason=done),), revised=erased.returned)
+        done = Done(revised=list(erased.returned))
+        done.skip("erased", said)
+        self._log("forget", "hard", done)
         return Forgotten(erased=erased)
 
     def finish_forgetting(self) -> Erased:
@@ -77,21 +81,27 @@ class Forgetting(Curation):
             ids = {trajectory_id}
         else:
             ids = {trajectory.id for trajectory in self.store.trajectories(self.namespace) if trajectory.task == task}
-        retired = []
-        for procedure in list(self.procedures()):
-            built = procedure.content.trajectory_id in ids or procedure.task == task or self._built_from(procedure, ids)
-            if built and procedure.status != "retired":
-                what = f"task {task!r}" if task is not None else f"trajectory {trajectory_id}"
-                self.retire(procedure.id, reason=f"forgotten on request: it was built from {what}")
-                retired.append(procedure.id)
+        what = f"task {task!r}" if task is not None else f"trajectory {trajectory_id}"
+        retired = self._built_from(ids, task)
+        for id in retired:
+            self.retire(id, reason=f"forgotten on request: it was built from {what}")
         if not ids and not retired:
             raise RecordError(f"nothing of the task {task!r} in namespace {self.namespace!r}; give its exact words")
-        self._log("forget", "soft", retired=tuple(retired))
+        self._log("forget", "soft", Done(retired=retired))
         return Forgotten(retired=tuple(retired))
 
-    def _built_from(self, procedure: Procedure, ids: set[str]) -> bool:
-        first = self.store.at(self.namespace, [(procedure.id, 1)])[0].revision
-        return bool(ids.intersection(first.evidence))
+    def _built_from(self, ids: set[str], task: str | None) -> list[str]:
+        """The procedures that are not retired and were built from these trajectories, or are for this task."""
+        held = list(self.procedures(status=[status for status in STATUSES if status != "retired"]))
+        at_first = self.store.at(self.namespace, [(procedure.id, 1) for procedure in held])
+        evidence = {first.id: first.revision.evidence for first in at_first}
+        return [
+            procedure.id
+            for procedure in held
+            if procedure.content.trajectory_id in ids
+            or procedure.task == task
+            or ids.intersection(evidence.get(procedure.id, ()))
+        ]
 
     def compact(self, *, older_than: timedelta | datetime | None = None) -> Compacted:
         """Keep trajectories in fewer bytes: those recorded so long ago, or before then (None: all). They read the same.
@@ -111,10 +121,17 @@ class Forgetting(Curation):
         held = list(self.procedures(status="active"))
         merged = self._merge(held, least)
         if merged.into:
-            retired = tuple(id for others in merged.into.values() for id in others)
-            revised = tuple((p.id, p.revision.number) for p in self.store.find(self.namespace, list(merged.into)))
-            self._log("merge", "merge", retired=retired, revised=revised, skipped=merged.skipped)
+            self._log("merge", "merge", self._done(merged))
         return merged
+
+    def _done(self, merged: Merged) -> Done:
+        """A merge as a receipt tells it."""
+        stay = self.store.find(self.namespace, list(merged.into))
+        return Done(
+            revised=[(procedure.id, procedure.revision.number) for procedure in stay],
+            retired=[id for others in merged.into.values() for id in others],
+            skipped=list(merged.skipped),
+        )
 
     def _merge(self, held: Sequence[Procedure], least: float) -> Merged:
         into: dict[str, tuple[str, ...]] = {}
@@ -160,21 +177,12 @@ class Forgetting(Curation):
         if merged.into:
             held = self._held()
         self._ledger.refresh()
-        going = victims(held, capacity, self._ledger, Worth(self._ledger, self._busiest() if agent is None else agent))
-        retired: list[tuple[str, str]] = []
-        skipped: list[Skipped] = []
+        agent = self._ledger.busiest() if agent is None else agent
+        going = victims(held, capacity, self._ledger, Worth(self._ledger, agent))
+        done = Done()
         for procedure, reason in going:
-            try:
-                self._append(procedure, procedure.revision, "retired", reason, "capacity")
-                retired.append((procedure.id, reason))
-            except Conflict:
-                skipped.append(Skipped(subject=procedure.id, reason="revised meanwhile: not evicted"))
-        return Room(
-            merged=merged,
-            retired=tuple(id for id, _ in retired),
-            reasons=tuple(retired),
-            skipped=(*merged.skipped, *skipped),
-        )
+            self._settle(procedure, "retired", reason, "capacity", done, otherwise="not evicted")
+        return Room(merged=merged, retired=tuple(done.retired), skipped=tuple(done.skipped))
 
     def _may_exceed(self, capacity: Capacity) -> bool:
         """Without reading a procedure, where there is only a count to keep."""
@@ -185,29 +193,9 @@ class Forgetting(Curation):
 
     def _held(self) -> list[Procedure]:
         """What is served, in order of creation."""
-        return [procedure for procedure in self.procedures() if procedure.status in SERVABLE]
+        return list(self.procedures(status=SERVABLE))
 
-    def _busiest(self) -> str:
-        """The agent with the most tasks."""
-        known = self._ledger.agents
-        return max(sorted(known), key=lambda name: known[name].overall.served.count, default="")
-
-    def _log(
-        self,
-        operation: str,
-        policy: str,
-        *,
-        retired: tuple[str, ...] = (),
-        revised: tuple[tuple[str, int], ...] = (),
-        skipped: tuple[Skipped, ...] = (),
-    ) -> None:
-        receipt = Receipt(
-            id=self._ids(),
-            operation=operation,
-            policy=policy,
-            retired=retired,
-            revised=revised,
-            skipped=skipped,
-            at=self._clock(),
-        )
+    def _log(self, operation: str, policy: str, done: Done) -> Receipt:
+        receipt = done.receipt(self._ids(), operation, policy, self._clock())
         self.store.log_receipt(self.namespace, receipt)
+        return receipt
