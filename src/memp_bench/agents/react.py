@@ -5,7 +5,7 @@ import importlib.metadata
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from memp.errors import BudgetExceeded, EnvironmentFailed, MempError, ModelError, UnusableReply
 from memp.models.base import ChatModel, Message, Reply, Role
@@ -29,6 +29,8 @@ OnStep = Callable[[int, Step], None]
 
 RecallFor = Callable[[str], Awaitable[Recall | None]]
 """Asks a memory for a task, once the task is known in words."""
+
+Said = TypeVar("Said", Reply, Observation)
 
 NO_ACTION = (
     "Your reply had no line 'Action: ...'. Reply with one line 'Thought: ...' and one line 'Action: ...', "
@@ -180,7 +182,7 @@ class _Run:
             opening = await self.env.reset(task)
         except Exception as error:  # the episode boundary: whatever broke, it is the environment
             raise _BrokenError(_environment(error)) from error
-        first = opening.observation.model_copy(update={"text": _readable(opening.observation.text)})
+        first = _readable(opening.observation)
         self.start = self.start.model_copy(update={"task": opening.task, "start": first.text})
         self.seen = first
         return opening
@@ -205,7 +207,7 @@ class _Run:
             raise
         except Exception as error:  # the episode boundary: whatever broke, it is the provider
             raise _BrokenError(_provider(error)) from error
-        return reply.model_copy(update={"text": _readable(reply.text)})
+        return _readable(reply)
 
     async def _do(self, reply: Reply) -> bool:
         self.replies.append(reply)
@@ -223,7 +225,7 @@ class _Run:
                 failure = _provider(error) if isinstance(error, ModelError) else _environment(error)
                 self._keep(Step(action=action, thought=thought, error=failure.boundary), reply)
                 raise _BrokenError(failure) from error
-            seen = seen.model_copy(update={"text": _readable(seen.text)})
+            seen = _readable(seen)
             step = Step(
                 action=action,
                 thought=thought,
@@ -277,11 +279,14 @@ class _Run:
         return episode_from(self.start, end, self.steps, self.replies)
 
 
-def _readable(text: str) -> str:
-    """Valid Unicode of bounded length: what is shown is what is stored."""
+def _readable(said: Said) -> Said:
+    """What was said in valid Unicode of bounded length: what is shown is what is stored."""
+    text = said.text
     if len(text) > MAX_SHOWN:
         text = f"{text[:MAX_SHOWN]}\n[cut: {len(text):,} characters in all]"
-    return text.encode("utf-8", "replace").decode()
+    elif text.isascii():
+        return said  # nearly always: nothing to copy
+    return said.model_copy(update={"text": text.encode("utf-8", "replace").decode()})
 
 
 def _provider(error: Exception) -> Failure:
