@@ -6,6 +6,7 @@ from memp.errors import MempError, UnknownName
 from memp.models.base import ChatModel
 from memp_bench.envs.base import Benchmark
 from memp_bench.envs.engine.player import Engine
+from memp_bench.envs.slots import PoolMaker, local_pool
 
 NAMES = ("alfworld", "household", "travelplanner")
 
@@ -23,11 +24,13 @@ def benchmark(
     planner: ChatModel | None = None,
     reader: ChatModel | None = None,
     generated: bool = False,
+    pools: PoolMaker = local_pool,
 ) -> Benchmark:
     """The benchmark of that name. `data` is for those that need some; `seed` for those that generate their games.
 
     `mode`, `strategy`, `planner` and `reader` are travelplanner's: see `TravelPlanner`. With `generated` it is played
     in a generated country (that of `seed`, kept in `cache`) and needs no data; household is always generated.
+    `pools` says where games are played (travelplanner is played in this process).
 
     Raises:
         UnknownName: no such benchmark, mode or strategy.
@@ -43,11 +46,11 @@ def benchmark(
     if name == "alfworld":
         from memp_bench.envs.alfworld import AlfWorld
 
-        return AlfWorld(data=data, engine=engine, workers=workers, cache=cache)
+        return AlfWorld(data=data, engine=engine, workers=workers, cache=cache, pools=pools)
     if name == "household":
         from memp_bench.envs.household import Household
 
-        return Household(seed=seed, engine=engine, workers=workers, cache=cache)
+        return Household(seed=seed, engine=engine, workers=workers, cache=cache, pools=pools)
     if name == "travelplanner":
         from memp_bench.envs.travelplanner.benchmark import TravelPlanner, check_mode, check_strategy
         from memp_bench.envs.travelplanner.generated_tasks import kept_world

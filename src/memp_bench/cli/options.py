@@ -64,6 +64,14 @@ travel_options = together(
     click.option("--strategy", help="travelplanner, sole-planning: direct (the default), cot or react."),
 )
 
+pool_option = click.option(
+    "--pool",
+    default="processes",
+    show_default=True,
+    help="Where games are played: processes of this machine; ray, in a Ray cluster that is started for it; ray://auto "
+    "or ray://HOST:PORT, in one that runs. Changes no result.",
+)
+
 policy_options = together(
     click.option("--build", cls=PolicyOption, default="proceduralization", show_default=True),
     click.option("--retrieve", cls=PolicyOption, default="query", show_default=True),

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from memp.cli.output import json_option, progress, reports_errors, table
-from memp_bench.cli.options import benchmark_argument, game_options, model_options, policy_options, travel_options
+from memp_bench.cli.options import (
+    benchmark_argument,
+    game_options,
+    model_options,
+    policy_options,
+    pool_option,
+    travel_options,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,6 +67,7 @@ if TYPE_CHECKING:
 @click.option("--max-steps", type=click.IntRange(1), default=30, show_default=True, help="Turns a game may take.")
 @click.option("--temperature", type=float, default=1.0, show_default=True, help="Of the agent.")
 @game_options
+@pool_option
 @travel_options
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the run; default: runs/<what it is>.")
 @model_options
@@ -123,6 +131,7 @@ async def _run(
     data: Path | None,
     engine: Literal["fast", "stock"],
     workers: int,
+    pool: str,
     cache: Path | None,
     out: Path | None,
     timeout: float,
@@ -137,6 +146,7 @@ async def _run(
     from memp_bench.benchmarks import benchmark
     from memp_bench.cli import parts
     from memp_bench.envs.base import PlansWithModel
+    from memp_bench.envs.slots import pool_maker
     from memp_bench.studies.ledger import Ledger
     from memp_bench.studies.stream import Stream
 
@@ -155,6 +165,7 @@ async def _run(
         cache=cache,
         mode=way["mode"],
         strategy=way["strategy"],
+        pools=pool_maker(pool),
     )
     memory = None
     try:

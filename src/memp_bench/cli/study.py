@@ -152,6 +152,7 @@ def _laboratory(order: Order) -> "Laboratory":
     options = order.options
     remote = {"timeout": options["timeout"], "max_concurrency": options["concurrency"], "price": price_of(order)}
     settings = Settings(order.out, options["workers"], options["data"], options["cache"], options["only"], remote)
+    settings = settings._replace(pool=options["pool"])
     return Laboratory(order.study, order.size, settings, limits=limits_of(order))
 
 

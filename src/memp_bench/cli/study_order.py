@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from memp_bench.cli.options import together
+from memp_bench.cli.options import pool_option, together
 
 if TYPE_CHECKING:
     from memp_bench.studies.manifest import Manifest
@@ -32,6 +32,7 @@ run_options = together(
         "--only", default="", help="Only cells whose label (place / backbone / arm / seed) holds this; recall: places."
     ),
     click.option("--workers", type=click.IntRange(1), default=8, show_default=True, help="Episodes played at once."),
+    pool_option,
     click.option("--max-cost", type=click.FloatRange(0, min_open=True), help="Stop once so many US dollars are spent."),
     click.option("--max-total-tokens", type=click.IntRange(1), help="Stop once so many tokens are used."),
     click.option("--max-calls", type=click.IntRange(1), help="Stop before more model calls than this are made."),

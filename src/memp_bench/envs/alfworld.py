@@ -11,7 +11,7 @@ from memp_bench.envs import alfworld_data as data_files
 from memp_bench.envs.alfred_rules import INSTRUCTIONS
 from memp_bench.envs.base import Task
 from memp_bench.envs.engine.player import Engine
-from memp_bench.envs.pool import WorkerPool
+from memp_bench.envs.slots import Pool, PoolMaker, local_pool
 from memp_bench.envs.textworld import TextWorldEnvironment, game_pool
 
 ALIASES = {"dev": "valid_seen", "test": "valid_unseen"}
@@ -31,6 +31,7 @@ class AlfWorld:
         workers: how many episodes may run at once.
         cache: folder for unpacked games and translations; None is `~/.cache/memp`.
         environ: environment variables; None is the process's.
+        pools: where games are played.
 
     Raises:
         EnvironmentFailed: there are no games; says where they were looked for.
@@ -49,12 +50,16 @@ class AlfWorld:
         workers: int = 8,
         cache: Path | None = None,
         environ: Mapping[str, str] | None = None,
+        pools: PoolMaker = local_pool,
     ) -> None:
         environ = os.environ if environ is None else environ
-        cache = cache or default_cache(environ)
+        cache = (cache or default_cache(environ)).absolute()  # other machines have other working folders
         beside = tuple(place.parent / "shared" / "data" for place in (Path.cwd(), Path(__file__).parents[3]))
-        self.root = data_files.find_games(Path(data) if data else None, cache=cache, environ=environ, places=beside)
-        self.pool: WorkerPool = game_pool(engine=engine, size=workers, cache=str(cache / "sas"))
+        found = data_files.find_games(Path(data) if data else None, cache=cache, environ=environ, places=beside)
+        self.root = found.absolute()
+        self.pool: Pool = game_pool(
+            engine=engine, size=workers, cache=str(cache / "sas"), pools=pools, games=str(self.root)
+        )
         self._skipped: dict[str, str] = {}
 
     @property

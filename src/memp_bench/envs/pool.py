@@ -1,4 +1,4 @@
-"""A pool of worker processes that play games for async callers.
+"""A pool of worker processes that play games for async callers (the protocol is `memp_bench.envs.slots.Pool`).
 
 Each episode leases a slot and keeps it (its game lives there). A process holds several slots, serves one request
 at a time, is replaced after a number of games (engines leak), and ends with its parent, even after kill -9. A
@@ -166,7 +166,7 @@ class _Process:
             finally:
                 self._waiting.pop(number, None)
         if reply.error:
-            raise _error(reply)
+            raise error_of(reply)
         return reply.value
 
     async def _start(self) -> None:
@@ -235,7 +235,7 @@ class _Process:
             await self._reader
 
 
-def _error(reply: Reply) -> MempError:
+def error_of(reply: Reply) -> MempError:
     """The error that the player raised; what it did not raise on purpose is a failed environment."""
     kind = getattr(memp.errors, reply.error, None)
     if not (isinstance(kind, type) and issubclass(kind, MempError)):
@@ -245,8 +245,12 @@ def _error(reply: Reply) -> MempError:
     return error
 
 
+def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that players may see."""
+    return {name: value for name, value in environ.items() if not any(s in name.upper() for s in _SECRET)}
+
+
 def _environment() -> dict[str, str]:
     """This process's import path and variables, without secrets; hashes are fixed so that sets iterate alike."""
-    kept = {name: value for name, value in os.environ.items() if not any(s in name.upper() for s in _SECRET)}
     path = os.pathsep.join(entry for entry in sys.path if entry)
-    return {**kept, "PYTHONPATH": path, "PYTHONHASHSEED": "0"}
+    return {**without_secrets(os.environ), "PYTHONPATH": path, "PYTHONHASHSEED": "0"}

@@ -5,14 +5,20 @@ from collections.abc import Sequence
 from memp.errors import EnvironmentFailed
 from memp_bench.envs.base import Observation, Opening, Task
 from memp_bench.envs.engine.player import Engine
-from memp_bench.envs.pool import Worker, WorkerPool
+from memp_bench.envs.slots import Folders, Pool, PoolMaker, Slot, local_pool
 
 PLAYER = "memp_bench.envs.engine.player:GamePlayer"
 
 
 def game_pool(
-    *, engine: Engine = "fast", size: int = 8, cache: str | None = None, processes: int | None = None
-) -> WorkerPool:
+    *,
+    engine: Engine = "fast",
+    size: int = 8,
+    cache: str | None = None,
+    processes: int | None = None,
+    pools: PoolMaker = local_pool,
+    games: str | None = None,
+) -> Pool:
     """A pool that plays PDDL games.
 
     Args:
@@ -20,8 +26,11 @@ def game_pool(
         size: how many episodes may run at once.
         cache: folder for the fast engine's translations; None keeps none on disk.
         processes: None for one a core.
+        pools: where games are played.
+        games: the folder they are in, if there is one: other machines must have it too.
     """
-    return WorkerPool(PLAYER, {"engine": engine, "cache": cache}, size=size, processes=processes)
+    folders = Folders(read=(games,) if games else (), write=(cache,) if cache else ())
+    return pools(PLAYER, {"engine": engine, "cache": cache}, size=size, processes=processes, folders=folders)
 
 
 def game_of(task: Task) -> str:
@@ -39,9 +48,9 @@ def game_of(task: Task) -> str:
 class TextWorldEnvironment:
     """Plays tasks whose payload holds `game`, the path of a `.tw-pddl` file. One episode at a time."""
 
-    def __init__(self, pool: WorkerPool) -> None:
+    def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._worker: Worker | None = None
+        self._worker: Slot | None = None
 
     async def reset(self, task: Task) -> Opening:
         """Load the task's game; waits for a free slot.

@@ -12,6 +12,7 @@ from memp_bench.agents.episode import Episode
 from memp_bench.agents.registry import is_simulated
 from memp_bench.envs.alfworld import ALIASES
 from memp_bench.envs.base import Benchmark, PlansWithModel, Task
+from memp_bench.envs.slots import pool_maker
 from memp_bench.studies import memories
 from memp_bench.studies.accounts import working
 from memp_bench.studies.cells import CellPlan, MemoryPlan, builder_of, cells, config_of, distinct, memory_of
@@ -35,6 +36,8 @@ class Settings(NamedTuple):
     """Cells whose label holds this, in any case."""
     remote: Mapping[str, Any] = {}
     """Options of models behind a wire: timeout, max_concurrency, price."""
+    pool: str = "processes"
+    """Where games are played (`memp_bench.envs.slots.pool_maker`)."""
 
 
 class Laboratory:
@@ -49,6 +52,7 @@ class Laboratory:
         self.out = settings.out
         self.limits = limits or size.limits
         self.plans = cells(study, size)
+        self._pools = pool_maker(settings.pool)
         self._houses: dict[tuple[object, ...], Benchmark] = {}
         self._tasks: dict[tuple[object, ...], Sequence[Task]] = {}
         self.chosen = tuple(plan for plan in self.plans if settings.only.lower() in plan.label.lower())
@@ -112,6 +116,7 @@ class Laboratory:
             mode=place.mode or "two-stage",
             strategy=place.strategy or "direct",
             generated=place.generated,
+            pools=self._pools,
         )
         if place.wording in (None, "plain"):
             return house
@@ -196,6 +201,7 @@ class Laboratory:
                 cache=self.settings.cache,
                 only=self.settings.only,
                 meter=meter,
+                pools=self._pools,
             )
 
     async def _labelled(self, plan: CellPlan, meter: Ledger, advance: Callable[[str], None]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from memp.errors import EnvironmentFailed
@@ -9,8 +10,9 @@ from memp.memory import AsyncProceduralMemory
 from memp.records import Receipt, Skipped, Trajectory, now
 from memp_bench.envs.base import Benchmark, Task
 from memp_bench.envs.expert import Expert, expert_id, expert_trajectory
+from memp_bench.envs.slots import PoolUnfit, SlotLost
 from memp_bench.studies.journal import left
-from memp_bench.studies.stream import Interrupted
+from memp_bench.studies.players import ATTEMPTS, Interrupted
 
 CHUNK = 50
 """Trajectories between two updates."""
@@ -32,7 +34,8 @@ async def learn(
     the order in which games finish.
 
     Raises:
-        Interrupted: the model that writes procedures could not be asked; what was recorded waits in the memory.
+        Interrupted: the model that writes procedures could not be asked, or the machines that games are played on
+            went away; what was recorded waits in the memory.
 
     Returns:
         The receipts of the updates, and the tasks that gave nothing, with the reason.
@@ -44,7 +47,11 @@ async def learn(
         try:
             if memory.store.trajectory(memory.namespace, expert_id(benchmark, task, expert)) is not None:
                 return None
-            played = await expert_trajectory(benchmark, task, expert=expert, clock=clock)
+            played = await _played(benchmark, task, expert, clock)
+        except SlotLost as error:
+            raise Interrupted(f"{error}. Nothing is lost; repeat the command to go on") from None
+        except PoolUnfit as error:
+            raise Interrupted(f"{error}. Repeat the command when this is mended", hopeless=True) from None
         except EnvironmentFailed as error:
             return Skipped(subject=task.id, reason=str(error))
         if only_success and not memory.succeeded(played):
@@ -66,6 +73,14 @@ async def learn(
                     await memory.record(played)
         receipts.append(await _update(memory))
     return receipts, skipped
+
+
+async def _played(benchmark: Benchmark, task: Task, expert: Expert, clock: Callable[[], datetime]) -> Trajectory:
+    """What the expert does; played again where the machine under it goes away."""
+    for _ in range(ATTEMPTS - 1):
+        with suppress(SlotLost):
+            return await expert_trajectory(benchmark, task, expert=expert, clock=clock)
+    return await expert_trajectory(benchmark, task, expert=expert, clock=clock)
 
 
 async def remember(memory: AsyncProceduralMemory, trajectories: Sequence[Trajectory]) -> list[Receipt]:

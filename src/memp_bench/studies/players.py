@@ -15,6 +15,7 @@ from memp.records import Usage
 from memp_bench.agents.episode import Episode, EpisodeFile
 from memp_bench.agents.react import play
 from memp_bench.envs.base import Benchmark, Task
+from memp_bench.envs.slots import PoolUnfit
 from memp_bench.studies.config import RunConfig
 
 ATTEMPTS = 3
@@ -175,7 +176,7 @@ def final(episode: Episode) -> bool:
 def broken_for_good(episode: Episode) -> bool:
     """A game that cannot be played, now or later, while others may be."""
     failure = episode.failure
-    if failure is None or failure.kind == MissingExtra.__name__:
+    if failure is None or failure.kind in (MissingExtra.__name__, PoolUnfit.__name__):
         return False
     return failure.boundary == "environment" and not failure.retryable
 

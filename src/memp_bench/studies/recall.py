@@ -14,6 +14,7 @@ from memp.models.registry import embedder as named_embedder
 from memp_bench.agents.registry import check
 from memp_bench.benchmarks import benchmark
 from memp_bench.envs.base import Benchmark, Task
+from memp_bench.envs.slots import PoolMaker, local_pool
 from memp_bench.envs.travelplanner.benchmark import TravelPlanner
 from memp_bench.envs.wording import reworded
 from memp_bench.envs.wordings import household
@@ -46,6 +47,7 @@ async def score_recall(
     cache: Path | None = None,
     only: str = "",
     meter: Meter | None = None,
+    pools: PoolMaker = local_pool,
 ) -> RecallResults:
     """Score every policy, embedder and wording of `size` on every place.
 
@@ -54,7 +56,7 @@ async def score_recall(
         workers: games played at once while memories are made.
         advance: called with a note for each task learned from, and after each score.
         folder: where memories are kept, to be used again by the next call; None makes them anew.
-        data, cache: the benchmarks' own (see `memp_bench.benchmarks`).
+        data, cache, pools: the benchmarks' own (see `memp_bench.benchmarks`).
         only: places whose label holds this, in any case; a note names the others.
         meter: counts what embedders behind a wire take.
 
@@ -78,6 +80,7 @@ async def score_recall(
                 cache=cache,
                 mode="sole-planning",
                 generated=place.generated,
+                pools=pools,
             )
             try:
                 plan = plan_of(place, size)

@@ -14,8 +14,9 @@ from memp.memory import AsyncProceduralMemory
 from memp.models.base import ChatModel
 from memp.models.metered import Meter, Metered
 from memp.records import Receipt, Skipped
-from memp_bench.agents.episode import Episode, trajectory_of
+from memp_bench.agents.episode import Episode, Failure, trajectory_of
 from memp_bench.envs.base import Benchmark, Measures, Task
+from memp_bench.envs.slots import SlotLost
 from memp_bench.studies.config import RunConfig
 from memp_bench.studies.journal import Group, Journal, left, merged, only_one
 from memp_bench.studies.players import Episodes, GroupPlayer, Interrupted, LocalPlayer, NotesLearning, Progress
@@ -116,7 +117,7 @@ class Stream:
                 f"{type(self._player).__name__} gave {len(episodes)} episodes for {len(tasks)} tasks, or others: "
                 "nothing was learned from them"
             )
-        broken = [e for e in episodes if e.failure is not None and e.failure.boundary != "environment"]
+        broken = [e for e in episodes if e.failure is not None and not _of_the_game(e.failure)]
         if broken:
             first = broken[0].failure
             raise Interrupted(
@@ -209,6 +210,11 @@ class Stream:
                 "out": str(self.out),
             }
         )
+
+
+def _of_the_game(failure: Failure) -> bool:
+    """Whether it is the game that cannot be played. A machine that was lost under it says nothing of it."""
+    return failure.boundary == "environment" and failure.kind != SlotLost.__name__
 
 
 def _changes(groups: Iterable[Group]) -> Changes:

@@ -11,7 +11,7 @@ from memp_bench.envs.engine.player import Engine
 from memp_bench.envs.household.draft import family_of
 from memp_bench.envs.household.files import game_folder, game_path, is_intact, split_and_index
 from memp_bench.envs.household.goals import FAMILIES, SPLITS, check_split
-from memp_bench.envs.pool import WorkerPool
+from memp_bench.envs.slots import Folders, PoolMaker, local_pool
 from memp_bench.envs.textworld import TextWorldEnvironment
 
 _PLAYER = "memp_bench.envs.household.player:HouseholdPlayer"
@@ -36,6 +36,7 @@ class Household:
         workers: how many episodes may run at once.
         processes: processes they share; None for one a core.
         cache: folder for games and translations; None for `~/.cache/memp`.
+        pools: where games are played.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Household:
         workers: int = 8,
         processes: int | None = None,
         cache: Path | str | None = None,
+        pools: PoolMaker = local_pool,
     ) -> None:
         root = Path(cache) if cache is not None else Path.home() / ".cache" / "memp"
         self._folder = game_folder(root.absolute(), seed)
@@ -55,7 +57,8 @@ class Household:
             "engine": engine,
             "cache": str(root.absolute() / "sas"),
         }
-        self._pool = WorkerPool(_PLAYER, options, size=workers, processes=processes)
+        folders = Folders(write=(str(self._folder), str(options["cache"])))
+        self._pool = pools(_PLAYER, options, size=workers, processes=processes, folders=folders)
 
     @property
     def name(self) -> str:
