@@ -29,7 +29,7 @@ FLOORS = [
     {"blame"},
     {"retrieve", "update"},
     {"standing", "workshop", "writing", "curation", "exchange"},
-    {"forgetting", "trials"},
+    {"forgetting", "trials", "serving"},
     {"upkeep"},
     {"learning"},
     {"memory"},

@@ -6,10 +6,10 @@ memory.record(trajectory, recall)               # durable before it returns
 receipt    = memory.update()                    # B and U over what was recorded since
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -22,11 +22,13 @@ from memp.forgetting import Capacity
 from memp.learning import Learning
 from memp.models.base import ChatModel, Embedder
 from memp.models.metered import Meter, Metered
-from memp.recall import LeftOut, Recall, Recalled
-from memp.records import Name, Outcome, Procedure, Receipt, Record, Skipped, Trajectory, new_id, now
-from memp.render import HEADER, REFERENCE, REFERENCE_WRAPPING, WRAPPING, approximate_tokens
-from memp.retrieve import ByQuery, Hit, Query, RetrievePolicy, UsesEvidence, retrieve_policy
+from memp.recall import Recall, Recalled
+from memp.records import Name, Outcome, Receipt, Record, Skipped, Trajectory, new_id, now
+from memp.render import approximate_tokens
+from memp.retrieve import ByQuery, Query, RetrievePolicy, UsesEvidence, retrieve_policy
 from memp.retrieve.far import index_of
+from memp.retrieve.index import Index
+from memp.serving import Limits, Served, Serving
 from memp.standing import Standing
 from memp.stores.base import Store, text_key
 from memp.stores.connect import connect
@@ -36,7 +38,8 @@ from memp.update import Discard, Guard, Guarded, Replay, UpdatePolicy, update_po
 from memp.update.guarded import broke
 from memp.workshop import StoredDrafts, Workshop
 
-SERVED = ("active", "retired", "any")
+Which = Literal["active", "retired", "any"]
+"""Which procedures to search: those that may be served, those that may not, or all."""
 
 
 class Recorded(Record):
@@ -157,7 +160,8 @@ class AsyncProceduralMemory(Learning):
         self.references = references
         self._redactor = (Redactor() if redact else Redactor(())) if isinstance(redact, bool) else redact
         self._holdout = Holdout(holdout, seed)
-        self._standing = Standing(store, namespace, share=guard.trial if guard else 0.5, seed=seed)
+        standing = Standing(store, namespace, share=guard.trial if guard else 0.5, seed=seed)
+        self._serving = Serving(standing, count_tokens)
         self._embedder = embedder if embedder is not None else _bundled_embedder()
         self._index = index_of(store, namespace, self._embedder, far=isinstance(self.retrieving, ByQuery))
         if isinstance(self.retrieving, UsesEvidence):
@@ -173,12 +177,14 @@ class AsyncProceduralMemory(Learning):
         k: int | None = None,
         floor: float | None = None,
         max_tokens: int | None = None,
-        status: Literal["active", "retired", "any"] = "active",
+        status: Which = "active",
         only_success: bool = False,
         agent: str | None = None,
         log: bool = True,
     ) -> Recall:
-        """The procedures for `task`, best first, with the reason for each. An empty memory gives an empty recall.
+        """R(task): the procedures for it, best first, with the reason for each (paper, section 2.2.2).
+
+        An empty memory gives an empty recall.
 
         Args:
             task: the new task in words.
@@ -195,41 +201,23 @@ class AsyncProceduralMemory(Learning):
         """
         if not task.strip():
             raise RecordError("the task is empty; give the task in words")
-        if status not in SERVED:
-            raise UnknownName("status", status, SERVED)
-        k = self.k if k is None else _at_least_one(k)
-        agent = self.agent if agent is None else agent
-        task, facts = self._redactor.request(task, facts)
-        self._index = self._index.renewed()
-        await self._index.refresh()
-        if self.retrieving.uses_facts and facts is None and len(self._index):
-            facts = await self._distiller.facts(task)
-        query = Query(task=task, facts=facts or {}, k=k, agent=agent)
-        floor, budget = self.floor if floor is None else floor, self.max_tokens if max_tokens is None else max_tokens
-        ranked: tuple[Recalled, ...] = ()
-        left_out: tuple[LeftOut, ...] = ()
-        crowded = bool(len(self._index))
-        while crowded:  # by untrusted procedures, of which only a few are served: look further for others
-            hits = await self.retrieving.rank(
-                query, self._index, self._index.hidden(status=status, only_success=only_success)
-            )
-            more = max(0, len(hits) - query.k)  # a policy may add to what it is asked for: a document of its own
-            ranked, left_out, crowded = self._fit(task, hits, k + more, floor, budget)
-            crowded = crowded and len(ranked) < k and len(hits) == query.k
-            query = query.model_copy(update={"k": query.k * 8})
-        withheld: tuple[Recalled, ...] = ()
-        if note := self._kept_back(task, agent, ranked) if ranked and log else "":
-            ranked, withheld = (), ranked
+        if status not in get_args(Which):
+            raise UnknownName("status", status, get_args(Which))
+        limits = self._limits(k, floor, max_tokens)
+        index = await self._current_index()
+        query = await self._query(task, facts, limits.k, self.agent if agent is None else agent, index)
+        served = await self._best(query, index, limits, status=status, only_success=only_success)
+        note = self._kept_back(query, served.ranked) if log else ""
         recall = Recall(
             id=self._ids(),
             namespace=self.namespace,
-            task=task,
+            task=query.task,
             policy=self.retrieving.name,
-            ranked=ranked,
-            left_out=left_out,
-            withheld=withheld,
+            ranked=() if note else served.ranked,
+            left_out=served.left_out,
+            withheld=served.ranked if note else (),
             note=note,
-            agent=agent,
+            agent=query.agent,
             facts=query.facts,
             at=self._clock(),
         ).with_loader(self.trajectory)
@@ -237,15 +225,54 @@ class AsyncProceduralMemory(Learning):
             self.store.log_recall(recall)
         return recall
 
+    def _limits(self, k: int | None, floor: float | None, max_tokens: int | None) -> Limits:
+        """The memory's own, where nothing else is asked for. Scores of the policy `random` say nothing."""
+        floor = self.floor if floor is None else floor
+        return Limits(
+            k=self.k if k is None else _at_least_one(k),
+            floor=None if self.retrieving.name == "random" else floor,
+            max_tokens=self.max_tokens if max_tokens is None else max_tokens,
+            references=self.references,
+        )
+
+    async def _current_index(self) -> Index:
+        """The index with what this and other processes wrote."""
+        index = self._index = self._index.renewed()
+        await index.refresh()
+        return index
+
+    async def _query(self, task: str, facts: Mapping[str, str] | None, k: int, agent: str, index: Index) -> Query:
+        """What the policy is asked: the task without secrets, and its facts where the policy uses them."""
+        task, facts = self._redactor.request(task, facts)
+        if self.retrieving.uses_facts and facts is None and len(index):
+            facts = await self._distiller.facts(task)
+        return Query(task=task, facts=facts or {}, k=k, agent=agent)
+
+    async def _best(self, query: Query, index: Index, limits: Limits, *, status: Which, only_success: bool) -> Served:
+        """R(task): the procedures that the policy ranks highest, as many as fit.
+
+        Only a few of untrusted origin are served; where they crowd the ranking, it looks further for others.
+        """
+        if not len(index):
+            return Served()
+        asked = query
+        while True:
+            hits = await self.retrieving.rank(asked, index, index.hidden(status=status, only_success=only_success))
+            more = max(0, len(hits) - asked.k)  # a policy may add to what it is asked for: a document of its own
+            served = self._serving.serve(query.task, hits, limits._replace(k=limits.k + more))
+            if not served.crowded or len(served.ranked) >= limits.k or len(hits) != asked.k:
+                return served
+            asked = asked.model_copy(update={"k": asked.k * 8})
+
     def _worth(self, agent: str) -> Worth:
         self._ledger.refresh()
         return Worth(self._ledger, agent)
 
-    def _kept_back(self, task: str, agent: str, ranked: Sequence[Recalled]) -> str:
+    def _kept_back(self, query: Query, ranked: Sequence[Recalled]) -> str:
         """Why a recall is not served: to measure, or because the memory does this agent harm; empty: it is served."""
-        if not self._holdout.share and self.quarantining is None:
+        if not ranked or (not self._holdout.share and self.quarantining is None):
             return ""
-        worth = self._worth(agent)
+        worth, task = self._worth(query.agent), query.task
         first = ranked[0].procedure
         margins = self._ledger.all, self._ledger.under(first.id)
         harm = self.quarantining.abstains(worth.overall()) if self.quarantining else None
@@ -253,51 +280,6 @@ class AsyncProceduralMemory(Learning):
             return "" if self._holdout.probes(task, first.task, sum(margins[1])) else harm
         draws = self._holdout.withholds(task, first.task, *margins)
         return f"withheld: one of the {self._holdout.share:.0%} that measure" if draws else ""
-
-    def _fit(
-        self, task: str, hits: Sequence[Hit], k: int, floor: float, budget: int | None
-    ) -> tuple[tuple[Recalled, ...], tuple[LeftOut, ...], bool]:
-        """Up to `k` whole procedures, best first, as long as they fit; the others with the reason.
-
-        And whether some were left out only because there are enough from untrusted origins.
-        """
-        ranked: list[Recalled] = []
-        left_out: list[LeftOut] = []
-        references, crowded = 0, False
-        room = float("inf") if budget is None else max(0, budget - self._count_tokens(HEADER))
-        for hit, procedure in self._found(task, hits):
-            if len(ranked) == k:
-                break
-            size, why = procedure.revision.tokens + self._wrapping(procedure, references), ""
-            if hit.score < floor and self.retrieving.name != "random":
-                why = f"score {hit.score:.3f} is below the floor {floor:g}"
-            elif procedure.revision.tainted and references >= self.references:
-                why = (
-                    f"from {', '.join(procedure.revision.tainted)}: {references} of untrusted origin are served already"
-                )
-                crowded = True
-            elif size > room:
-                why = f"needs about {size} tokens, {room:g} of {budget} were left"
-            if why:
-                left_out.append(LeftOut(procedure_id=hit.id, score=hit.score, why=why))
-            else:
-                ranked.append(Recalled(procedure=procedure, score=hit.score, why=hit.why))
-                references += bool(procedure.revision.tainted)
-                room -= size
-        return tuple(ranked), tuple(left_out), crowded
-
-    def _found(self, task: str, hits: Sequence[Hit]) -> Iterator[tuple[Hit, Procedure]]:
-        """The hits with their procedures as they are to be served. Read in parts: seldom all are looked at."""
-        for start in range(0, len(hits), 100):
-            part = hits[start : start + 100]
-            found = self._standing.find(task, [hit.id for hit in part])
-            yield from ((hit, found[hit.id]) for hit in part if hit.id in found)
-
-    def _wrapping(self, procedure: Procedure, references: int) -> int:
-        """Tokens of what surrounds a procedure; the first reference brings its instructions."""
-        if not procedure.revision.tainted:
-            return self._count_tokens(WRAPPING)
-        return self._count_tokens(REFERENCE_WRAPPING) + (0 if references else self._count_tokens(REFERENCE))
 
     # -- record ------------------------------------------------------------------------------------
 
