@@ -41,7 +41,7 @@ class Connection:
         self.path = str(path)
         self.generation = 0
         """How often the file was opened: a fork closes it and the next use opens it again."""
-        self._timeout = timeout
+        self.timeout = timeout
         self._synchronous = ""
         self._lock = threading.RLock()
         self._closed = False
@@ -100,7 +100,7 @@ class Connection:
         """
         with self._lock, translated(self.path):
             db = self._mine()
-            deadline = time.monotonic() + self._timeout
+            deadline = time.monotonic() + self.timeout
             db.execute("PRAGMA secure_delete = ON")  # also while VACUUM moves cells about
             try:
                 db.execute("VACUUM")
@@ -140,7 +140,7 @@ class Connection:
 
     def _connect(self) -> sqlite3.Connection:
         self._synchronous = ""  # a new connection: it is set before the next write
-        db = sqlite3.connect(self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(self.path, timeout=self.timeout, isolation_level=None, check_same_thread=False)
         try:
             self._enter_wal(db)
             db.execute("PRAGMA foreign_keys = ON")
@@ -153,7 +153,7 @@ class Connection:
 
     def _enter_wal(self, db: sqlite3.Connection) -> None:
         # Changing the journal mode does not honour the busy timeout when several processes create the file at once.
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + self.timeout
         while True:
             try:
                 db.execute("PRAGMA journal_mode = WAL")
@@ -212,7 +212,7 @@ class Connection:
                 raise StoreCorrupt(f"{self.path} is not a memp memory (no SQLite header); the file was left as it is")
         # Without a log beside it the first page says it all; `immutable` then leaves no side files behind.
         options = "mode=ro" if Path(f"{self.path}-wal").exists() else "mode=ro&immutable=1"
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True, timeout=self._timeout)) as db:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{options}", uri=True, timeout=self.timeout)) as db:
             db.execute("BEGIN")  # all three of the same moment: another process may be creating the file
             (tables,) = db.execute("PRAGMA schema_version").fetchone()
             (app,) = db.execute("PRAGMA application_id").fetchone()

@@ -18,6 +18,7 @@ from memp.stores.compaction import compact_some
 from memp.stores.connection import MEMORY, Connection
 from memp.stores.entries import Entry, Loaded, LoggedRecall
 from memp.stores.erase import erase, still_there
+from memp.stores.near import Near
 from memp.stores.statements import (
     PROCEDURE,
     append,
@@ -48,6 +49,7 @@ class SqliteStore:
 
     def __init__(self, path: str | Path, *, create: bool = True, timeout: float = 30.0) -> None:
         self._connection = Connection(path, create=create, timeout=timeout)
+        self._near = Near(self._connection)
         self._writes = 0
 
     # -- trajectories ------------------------------------------------------------------------------
@@ -281,6 +283,35 @@ class SqliteStore:
         with self._connection.transaction(durable=False) as db:
             db.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows)
 
+    # -- similarity --------------------------------------------------------------------------------
+
+    def searched(self, namespace: str, fingerprint: str) -> int | None:
+        """See `SearchesVectors.searched`."""
+        return self._near.searched(namespace, fingerprint)
+
+    def keep_near(self, namespace: str, fingerprint: str, heads: Sequence[Head], vectors: NDArray[np.float32]) -> None:
+        """See `SearchesVectors.keep_near`."""
+        self._near.keep(namespace, fingerprint, heads, vectors)
+
+    def nearest(
+        self, namespace: str, fingerprint: str, vector: NDArray[np.float32], k: int, *, status: str, only_success: bool
+    ) -> Sequence[tuple[str, float]]:
+        """See `SearchesVectors.nearest`."""
+        return self._near.nearest(namespace, fingerprint, vector, k, status, only_success)
+
+    def index_near(self, namespace: str, fingerprint: str, dimensions: int) -> None:
+        """See `SearchesVectors.index_near`. Makes a file in a folder beside the memory; it may be deleted at any time.
+
+        Raises:
+            MissingExtra: usearch is not installed.
+            StoreError: the memory has no file, or another process writes an index of it.
+        """
+        self._near.index(namespace, fingerprint, dimensions)
+
+    def forget_near(self, namespace: str, fingerprint: str) -> None:
+        """See `SearchesVectors.forget_near`."""
+        self._near.forget_space(namespace, fingerprint)
+
     # -- the whole ---------------------------------------------------------------------------------
 
     def namespaces(self) -> Sequence[str]:
@@ -322,6 +353,7 @@ class SqliteStore:
             erased, traces = erase(db, namespace, trajectories, task, at)
         self._writes += 1
         try:
+            self._near.wipe()
             self._connection.scrub()
         except StoreBusy as error:
             raise StoreBusy(f"{error}; it is erased, but freed pages of the file may still hold it") from error

@@ -73,7 +73,10 @@ class VectorTable:
 
         scale = max(float(np.abs(query).max(initial=0.0)), 1e-12) / 127
         rounded = np.round(query / scale).astype(np.int8)
-        products = simsimd.cdist(rounded[None, :], self._coarse[: self._size], metric="dot")
+        try:
+            products = simsimd.cdist(rounded[None, :], self._coarse[: self._size], metric="dot")
+        except TypeError:  # simsimd 6.5 beside usearch sometimes does not know int8 for int8
+            return self.scores(query).astype(np.float64), 1e-6
         scores: NDArray[np.float64] = np.asarray(products, dtype=np.float64).reshape(-1) * self._scale[: self._size]
         scores *= scale
         query_error = float(np.linalg.norm(query - rounded * np.float32(scale)))

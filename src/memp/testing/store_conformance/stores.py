@@ -28,7 +28,7 @@ def sqlite_memory() -> Iterator[Harness]:
     """The embedded store without a file: one client only."""
     store = SqliteStore(MEMORY)
     try:
-        yield Harness(store)
+        yield Harness(store, lacks=("similarity",))
     finally:
         store.close()
 
