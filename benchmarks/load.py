@@ -229,7 +229,7 @@ def run(config: Config, out: Path, agents: int, processes: int) -> tuple[Finding
     connect(config.place).close()  # made before, so that processes do not begin with waiting for it
     traffic = Traffic(config, out, agents, processes)
     traffic.start()
-    began, loads = time.monotonic(), []
+    began, loads = time.monotonic(), [os.getloadavg()[0]]
     try:
         while any(process.poll() is None for process in traffic.processes):
             time.sleep(min(10.0, max(0.2, config.seconds / 20)))
@@ -278,6 +278,8 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     asked = parser.parse_args()
+    for ending in (signal.SIGINT, signal.SIGTERM):  # also where a shell started us in the background
+        signal.signal(ending, signal.default_int_handler)
     big = asked.store == "postgres"
     agents, processes = asked.agents or (64 if big else 8), asked.processes or (8 if big else 4)
     rate, logs = asked.rate or (40.0 if big else 20.0), asked.out / "logs"

@@ -382,11 +382,12 @@ class _Namespace:
                 entries = self.revisions.get(operation.intent["procedure"], [])
                 if digest([record_digest(entry.revision) for entry in entries[:count]]) != said:
                     yield f"{operation.op} read a history that is not the beginning of the one there is"
-            elif operation.do == "trajectory":
-                if self.done[operation.intent["of"]].intent["trajectory"] != operation.said:
-                    yield f"{operation.op} read another trajectory than was recorded"
-            elif self.done[operation.intent["of"].split(".")[0]].said != operation.said:
-                yield f"{operation.op} read another recall than was returned"
+                continue
+            of = self.done.get(operation.intent["of"].split(".")[0])
+            if of is None:
+                yield f"{operation.op} read {operation.intent['of']}, which no log speaks of"
+            elif operation.said != (of.intent["trajectory"] if operation.do == "trajectory" else of.said):
+                yield f"{operation.op} read another {operation.do} than was written"
 
     def _order(self) -> Iterator[str]:
         """What was acknowledged before another was begun comes before it, whatever the clocks say."""

@@ -156,6 +156,7 @@ class Agent:
         self.name, self.config, self.memories = name, config, memories
         self.log = Log(Path(config.folder) / f"{name}.jsonl")
         self.rng = random.Random(f"{config.seed} {name}")
+        self.parent = os.getppid()
         self.count = 0
         self.recalls: deque[tuple[str, Recall]] = deque(maxlen=4)
         self.recorded: deque[tuple[str, Trajectory, Recall | None]] = deque(maxlen=4)
@@ -171,7 +172,7 @@ class Agent:
             if (early := due - time.monotonic()) > 0:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), early)
-            if stop.is_set():
+            if stop.is_set() or os.getppid() != self.parent:  # nobody is left to check what we do
                 return
             if time.monotonic() >= end:
                 break
