@@ -3,12 +3,12 @@
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from memp.cli.held import author, changed, memory_option, namespace_option, opened, when
-from memp.cli.output import json_option, reports_errors, table
+from memp.cli.held import author, changed, on_memory, opened, when
+from memp.cli.output import table
 
 _AGO = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -30,10 +30,7 @@ def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
 @click.option("--to", type=click.IntRange(1), help="Revision to return to; default: the one before.")
 @click.option("--since", callback=_moment, help="Undo everything since then: a date, a time, or 2h, 3d (ago).")
 @click.option("--reason", default="", help="Kept with the new revision.")
-@memory_option
-@namespace_option
-@json_option
-@reports_errors
+@on_memory
 def undo(
     id: str | None, to: int | None, since: datetime | None, reason: str, path: Path, namespace: str, as_json: bool
 ) -> None:
@@ -56,59 +53,21 @@ def undo(
     click.echo(f"{len(done)} procedures were returned to what they were at {when(since)}")
 
 
-@click.command()
-@click.argument("id")
-@click.option("--reason", required=True, help="Kept with the new revision.")
-@memory_option
-@namespace_option
-@json_option
-@reports_errors
-def retire(id: str, reason: str, path: Path, namespace: str, as_json: bool) -> None:
-    """Stop serving a procedure. It keeps its history and can be restored."""
-    changed(opened(path, namespace).retire(id, reason=reason), as_json)
+def _by_id(name: str, help: str, **reason: Any) -> click.Command:
+    """`memp memory NAME ID`: calls the method of that name. `reason`: settings of its option `--reason`."""
+
+    @click.command(name, help=help)
+    @click.argument("id")
+    @click.option("--reason", **reason, show_default=True, help="Kept with the new revision.")
+    @on_memory
+    def command(id: str, reason: str, path: Path, namespace: str, as_json: bool) -> None:
+        changed(getattr(opened(path, namespace), name)(id, reason=reason), as_json)
+
+    return command
 
 
 @click.command()
-@click.argument("id")
-@click.option("--reason", default="restored", show_default=True, help="Kept with the new revision.")
-@memory_option
-@namespace_option
-@json_option
-@reports_errors
-def restore(id: str, reason: str, path: Path, namespace: str, as_json: bool) -> None:
-    """Serve a retired or quarantined procedure again."""
-    changed(opened(path, namespace).restore(id, reason=reason), as_json)
-
-
-@click.command()
-@click.argument("id")
-@click.option("--reason", default="pinned", show_default=True, help="Kept with the new revision.")
-@memory_option
-@namespace_option
-@json_option
-@reports_errors
-def pin(id: str, reason: str, path: Path, namespace: str, as_json: bool) -> None:
-    """Keep a procedure as it is: no policy changes it, only a person."""
-    changed(opened(path, namespace).pin(id, reason=reason), as_json)
-
-
-@click.command()
-@click.argument("id")
-@click.option("--reason", default="unpinned", show_default=True, help="Kept with the new revision.")
-@memory_option
-@namespace_option
-@json_option
-@reports_errors
-def unpin(id: str, reason: str, path: Path, namespace: str, as_json: bool) -> None:
-    """Let policies change a procedure again."""
-    changed(opened(path, namespace).unpin(id, reason=reason), as_json)
-
-
-@click.command()
-@memory_option
-@namespace_option
-@json_option
-@reports_errors
+@on_memory
 def queue(path: Path, namespace: str, as_json: bool) -> None:
     """List the changes that wait for a person: approve or reject them."""
     from memp.render import clean
@@ -129,29 +88,22 @@ def queue(path: Path, namespace: str, as_json: bool) -> None:
         )
 
 
-@click.command()
-@click.argument("id")
-@click.option("--reason", default="approved", show_default=True, help="Kept with the new revision.")
-@memory_option
-@namespace_option
-@json_option
-@reports_errors
-def approve(id: str, reason: str, path: Path, namespace: str, as_json: bool) -> None:
-    """Vouch for what a procedure says: it is served from here on, as instructions."""
-    changed(opened(path, namespace).approve(id, reason=reason), as_json)
-
-
-@click.command()
-@click.argument("id")
-@click.option("--reason", default="rejected", show_default=True, help="Kept with the new revision.")
-@memory_option
-@namespace_option
-@json_option
-@reports_errors
-def reject(id: str, reason: str, path: Path, namespace: str, as_json: bool) -> None:
-    """Turn a change down: the revision that stands is served again, a new procedure is retired."""
-    changed(opened(path, namespace).reject(id, reason=reason), as_json)
-
-
-COMMANDS: Final = (undo, retire, restore, pin, unpin, queue, approve, reject)
+COMMANDS: Final = (
+    undo,
+    _by_id("retire", "Stop serving a procedure. It keeps its history and can be restored.", required=True),
+    _by_id("restore", "Serve a retired or quarantined procedure again.", default="restored"),
+    _by_id("pin", "Keep a procedure as it is: no policy changes it, only a person.", default="pinned"),
+    _by_id("unpin", "Let policies change a procedure again.", default="unpinned"),
+    queue,
+    _by_id(
+        "approve",
+        "Vouch for what a procedure says: it is served from here on, as instructions.",
+        default="approved",
+    ),
+    _by_id(
+        "reject",
+        "Turn a change down: the revision that stands is served again, a new procedure is retired.",
+        default="rejected",
+    ),
+)
 """What `memp memory` offers of them."""

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memp.cli.held import memory_option, namespace_option, opened
-from memp.cli.output import json_option, reports_errors, table
+from memp.cli.held import on_memory, opened
+from memp.cli.output import table
 
 if TYPE_CHECKING:
     from memp.evidence import Evidence, Lift
@@ -17,10 +17,7 @@ COLUMNS = ["", "served", "won %", "withheld", "won %", "lift, points", "95 %", "
 @click.command(short_help="Show whether the memory helps: lift, with intervals.")
 @click.option("--agent", help="The model whose tasks to look at; default: the one with the most.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many procedures.")
-@memory_option
-@namespace_option
-@json_option
-@reports_errors
+@on_memory
 def evidence(agent: str | None, limit: int, path: Path, namespace: str, as_json: bool) -> None:
     """Show whether the memory helps: tasks with it beside tasks from which it was withheld.
 

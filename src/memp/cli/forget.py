@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from memp.cli.held import memory_option, namespace_option, opened
-from memp.cli.output import EXIT_ERROR, json_option, reports_errors
+from memp.cli.held import on_memory, opened
+from memp.cli.output import EXIT_ERROR
 
 if TYPE_CHECKING:
     from memp.forgetting import Forgotten
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 @click.option("--hard", is_flag=True, help="Erase every trace for good, history included, and search the file for it.")
 @click.option("--finish", is_flag=True, help="Overwrite what an interrupted `--hard` left in freed pages of the file.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@memory_option
-@namespace_option
-@json_option
-@reports_errors
+@on_memory
 def forget(
     task: str | None,
     trajectory: str | None,
@@ -95,10 +92,7 @@ def _tell(done: "Forgotten") -> None:
 
 @click.command(short_help="Make one of procedures that say the same.")
 @click.option("--least", type=click.FloatRange(0, 1), help="How alike their tasks are at least (default 0.5).")
-@memory_option
-@namespace_option
-@json_option
-@reports_errors
+@on_memory
 def merge(least: float | None, path: Path, namespace: str, as_json: bool) -> None:
     """Make one of procedures that do the same steps for almost the same task; the others retire."""
     held = opened(path, namespace)
@@ -113,10 +107,7 @@ def merge(least: float | None, path: Path, namespace: str, as_json: bool) -> Non
 
 @click.command(short_help="Keep trajectories in fewer bytes.")
 @click.option("--older-than", type=click.IntRange(0), metavar="DAYS", help="Only those recorded so many days ago.")
-@memory_option
-@namespace_option
-@json_option
-@reports_errors
+@on_memory
 def compact(older_than: int | None, path: Path, namespace: str, as_json: bool) -> None:
     """Keep trajectories in fewer bytes. What reads them sees no difference, it takes a little longer."""
     done = opened(path, namespace).compact(older_than=None if older_than is None else timedelta(days=older_than))

@@ -1,16 +1,20 @@
 """What commands that open a memory share: its options, opening it, and how a change is told."""
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from memp.cli.output import json_option, reports_errors
 from memp.stores.connect import connect, is_url
 
 if TYPE_CHECKING:
     from memp.forgetting import Forgetting
     from memp.records import Revision
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Place(click.ParamType):  # type: ignore[type-arg]  # generic for newer clicks only
@@ -35,6 +39,14 @@ memory_option = click.option(
 namespace_option = click.option(
     "--namespace", "-n", default="default", show_default=True, help="Which of the memories in the file."
 )
+
+
+def on_memory(command: F) -> F:
+    """What a command that looks at a memory, or changes one, takes beside its own: `path`, `namespace` and `as_json`.
+
+    Its errors are told in one line.
+    """
+    return memory_option(namespace_option(json_option(reports_errors(command))))
 
 
 def opened(path: Path | str, namespace: str) -> "Forgetting":

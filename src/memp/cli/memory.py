@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from memp.cli import copy, curate, forget, index
-from memp.cli.held import author, memory_option, namespace_option, opened, when
+from memp.cli.held import author, memory_option, on_memory, opened, when
 from memp.cli.output import json_option, reports_errors, table
 from memp.stores.connect import connect
 
@@ -32,12 +32,9 @@ for _command in (*curate.COMMANDS, *forget.COMMANDS, *copy.COMMANDS, *index.COMM
 
 
 @memory.command()
-@memory_option
-@namespace_option
 @click.option("--status", type=click.Choice(STATES), help="Only these.")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
-@json_option
-@reports_errors
+@on_memory
 def ls(path: Path, namespace: str, status: str | None, limit: int, as_json: bool) -> None:
     """List procedures, oldest first."""
     from itertools import islice
@@ -56,11 +53,8 @@ def ls(path: Path, namespace: str, status: str | None, limit: int, as_json: bool
 
 @memory.command()
 @click.argument("words", nargs=-1, required=True)
-@memory_option
-@namespace_option
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many.")
-@json_option
-@reports_errors
+@on_memory
 def search(words: tuple[str, ...], path: Path, namespace: str, limit: int, as_json: bool) -> None:
     """Find procedures whose task or script holds the words."""
     found = opened(path, namespace).search(" ".join(words), limit=limit)
@@ -72,10 +66,7 @@ def search(words: tuple[str, ...], path: Path, namespace: str, limit: int, as_js
 
 @memory.command()
 @click.argument("id")
-@memory_option
-@namespace_option
-@json_option
-@reports_errors
+@on_memory
 def show(id: str, path: Path, namespace: str, as_json: bool) -> None:
     """Show one procedure as an agent reads it, and where it comes from. ID may be shortened."""
     from memp.render import clean, render_content
@@ -95,10 +86,7 @@ def show(id: str, path: Path, namespace: str, as_json: bool) -> None:
 
 @memory.command(short_help="Show every revision of a procedure, and why.")
 @click.argument("id")
-@memory_option
-@namespace_option
-@json_option
-@reports_errors
+@on_memory
 def history(id: str, path: Path, namespace: str, as_json: bool) -> None:
     """Show every revision of a procedure: what changed, why, on what evidence, by whom."""
     from memp.render import clean
@@ -122,10 +110,7 @@ def history(id: str, path: Path, namespace: str, as_json: bool) -> None:
 
 
 @memory.command()
-@memory_option
-@namespace_option
-@json_option
-@reports_errors
+@on_memory
 def stats(path: Path, namespace: str, as_json: bool) -> None:
     """Count what a memory holds, and what its updates did."""
     from memp.curation import WAITING

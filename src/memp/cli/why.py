@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from memp.cli.held import memory_option, namespace_option, opened, when
-from memp.cli.output import json_option, reports_errors, table
+from memp.cli.held import on_memory, opened, when
+from memp.cli.output import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,10 +22,7 @@ FAR = 1_000_000
 @click.command(short_help="Explain a recall: what was considered, served, left out, withheld.")
 @click.argument("recall", required=False)
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Without RECALL: list so many.")
-@memory_option
-@namespace_option
-@json_option
-@reports_errors
+@on_memory
 def why(recall: str | None, limit: int, path: Path, namespace: str, as_json: bool) -> None:
     """Explain why RECALL served what it served. It may be shortened, or be `last`; without it, list the latest."""
     held = opened(path, namespace)
