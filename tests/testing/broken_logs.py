@@ -319,7 +319,7 @@ TRANSFER = {
     "a_grown_memory_is_taken_over": then(old_counters),
     "load_is_all_or_nothing": around("load", keeps_what_came),
     "a_contradiction_is_refused": loads(known_recall),
-    "what_is_missing_is_noticed": quiet("load", "without its recall", Loaded()),
+    "what_is_missing_is_noticed": quiet("load", "which is not there", Loaded()),
     "counters_follow_from_outcomes": quiet("load", "its outcomes say", Loaded()),
     "first_revisions_say_where_they_come_from": quiet("load", "belong to revision 1", Loaded()),
     "parts_do_not_come_back": then(parts_again),

@@ -232,9 +232,9 @@ def numbered_early(kind):
             if not any(entry.kind == kind for _, entry in taken):
                 return super().load(taken)
             with self._transaction(*{namespace for namespace, _ in taken}) as spaces:
-                loading = Loading(lambda: next(numbers))
+                loading = Loading(spaces, lambda: next(numbers))
                 for namespace, entry in taken:
-                    loading.take(namespace, spaces[namespace], entry)
+                    loading.take(namespace, entry)
                 self._data.number()
                 return loading.finish()
 

@@ -1,12 +1,12 @@
 """What an export holds, in the order it is written: everything but caches."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from memp.recall import Recall, Recalled
-from memp.records import Name, Outcome, Receipt, Record, Revision, Text, Trajectory, When
+from memp.recall import LeftOut, Recall, Recalled
+from memp.records import Name, Outcome, Procedure, Receipt, Record, Revision, Text, Trajectory, When
 
 
 class LoggedRecall(Record):
@@ -42,6 +42,31 @@ class LoggedRecall(Record):
             withheld=_named(recall.withheld),
             note=recall.note,
             agent=recall.agent,
+        )
+
+    def served(self) -> list[tuple[str, int]]:
+        """Id and revision of everything that was served or withheld."""
+        return [(id, number) for id, number, *_ in (*self.ranked, *self.withheld)]
+
+    def recall(self, namespace: str, at: Callable[[str, int], Procedure | None]) -> Recall:
+        """The recall, with procedures as they were served. `at`: by id and revision; what is gone is left out."""
+
+        def served(items: Iterable[tuple[str, int, float, str]]) -> tuple[Recalled, ...]:
+            found = [(at(id, number), score, why) for id, number, score, why in items]
+            return tuple(Recalled(procedure=p, score=score, why=why) for p, score, why in found if p is not None)
+
+        return Recall(
+            id=self.id,
+            namespace=namespace,
+            task=self.task,
+            policy=self.policy,
+            ranked=served(self.ranked),
+            left_out=tuple(LeftOut(procedure_id=id, score=score, why=why) for id, score, why in self.left_out),
+            withheld=served(self.withheld),
+            note=self.note,
+            agent=self.agent,
+            facts=self.facts,
+            at=self.at,
         )
 
 

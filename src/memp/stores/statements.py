@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from memp.errors import Conflict, RecordError
-from memp.recall import LeftOut, Recall, Recalled
+from memp.recall import Recall
 from memp.records import Outcome, Procedure, Receipt, Revision, Trajectory
 from memp.stores.base import Head, Write, text_key
 from memp.stores.entries import LoggedRecall
@@ -78,25 +78,7 @@ def read_trajectory(body: bytes, words: Words | None = None) -> Trajectory:
 
 def read_recall(db: sqlite3.Connection, namespace: str, body: str) -> Recall:
     """A logged recall, with the procedures at the revision that was served."""
-    logged = LoggedRecall.model_validate_json(body)
-
-    def served(items: Iterable[tuple[str, int, float, str]]) -> tuple[Recalled, ...]:
-        found = [(read_at(db, namespace, id, number), score, why) for id, number, score, why in items]
-        return tuple(Recalled(procedure=p, score=score, why=why) for p, score, why in found if p is not None)
-
-    return Recall(
-        id=logged.id,
-        namespace=namespace,
-        task=logged.task,
-        policy=logged.policy,
-        ranked=served(logged.ranked),
-        left_out=tuple(LeftOut(procedure_id=id, score=score, why=why) for id, score, why in logged.left_out),
-        withheld=served(logged.withheld),
-        note=logged.note,
-        agent=logged.agent,
-        facts=logged.facts,
-        at=logged.at,
-    )
+    return LoggedRecall.model_validate_json(body).recall(namespace, lambda id, n: read_at(db, namespace, id, n))
 
 
 def read_at(db: sqlite3.Connection, namespace: str, id: str, number: int) -> Procedure | None:

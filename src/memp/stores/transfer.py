@@ -1,15 +1,14 @@
 """The whole of a namespace out of the embedded store and into it."""
 
 import sqlite3
-from collections import Counter
 from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Final
 
-from memp.errors import RecordError
-from memp.records import Outcome, Receipt, Revision
+from memp.records import Outcome, Receipt, Revision, Trajectory
 from memp.stores.base import Write
 from memp.stores.entries import (
     Entry,
-    Loaded,
     LoggedRecall,
     OutcomeEntry,
     RecallEntry,
@@ -17,6 +16,7 @@ from memp.stores.entries import (
     RevisionEntry,
     TrajectoryEntry,
 )
+from memp.stores.loading import Kind, Known, Loading
 from memp.stores.statements import (
     append,
     credit,
@@ -27,6 +27,13 @@ from memp.stores.statements import (
     stamp,
     words_of,
 )
+
+_TABLES: Final[dict[Kind, tuple[str, str]]] = {
+    "trajectory": ("trajectories", "id"),
+    "recall": ("recalls", "id"),
+    "outcome": ("outcomes", "trajectory_id"),
+    "receipt": ("receipts", "id"),
+}
 
 
 def entries(db: sqlite3.Connection, namespace: str) -> Iterator[Entry]:
@@ -63,134 +70,60 @@ def _bodies(db: sqlite3.Connection, table: str, namespace: str) -> Iterator[str]
         yield body
 
 
-class Loader:
-    """Takes entries within one transaction. Counters are those of the outcomes, whatever was there before."""
+class Loader(Loading):
+    """Takes entries within one transaction."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
+        super().__init__()
         self._db = db
-        self._new: Counter[str] = Counter()
-        self._skipped = 0
-        self._said: dict[tuple[str, str, int], tuple[int, int]] = {}
-        self._served: Counter[tuple[str, str, int]] = Counter()
-        self._succeeded: Counter[tuple[str, str, int]] = Counter()
 
-    def take(self, namespace: str, entry: Entry) -> None:
-        """Append one entry, or see that it is there.
+    def has(self, namespace: str, kind: Kind, id: str) -> bool:
+        """See `Loading.has`."""
+        return self._column("1", namespace, kind, id) is not None
 
-        Raises:
-            RecordError: it contradicts what is there, or refers to something that is not there.
-            Conflict: a revision between it and the current one is missing.
-        """
-        match entry:
-            case TrajectoryEntry():
-                new = self._trajectory(namespace, entry)
-            case RevisionEntry():
-                new = self._revision(namespace, entry)
-            case RecallEntry(recall=recall):
-                new = self._recall(namespace, recall)
-            case OutcomeEntry(outcome=outcome):
-                new = self._outcome(namespace, outcome)
-            case ReceiptEntry(receipt=receipt):
-                new = self._receipt(namespace, receipt)
-        if new:
-            self._new[entry.kind] += 1
-        else:
-            self._skipped += 1
+    def body(self, namespace: str, kind: Kind, id: str) -> str:
+        """See `Loading.body`."""
+        return str(self._column("body", namespace, kind, id))
 
-    def finish(self) -> Loaded:
-        """What was taken.
-
-        Raises:
-            RecordError: the counters that came with a revision are not those of the outcomes that came with it.
-        """
-        for key, said in self._said.items():
-            counted = (self._served[key], self._succeeded[key])
-            if said != counted:
-                raise RecordError(
-                    f"procedure {key[1]} revision {key[2]} comes with counters {said[1]}/{said[0]}, "
-                    f"but its outcomes say {counted[1]}/{counted[0]}; outcomes are missing or were changed"
-                )
-        return Loaded(
-            trajectories=self._new["trajectory"],
-            revisions=self._new["revision"],
-            recalls=self._new["recall"],
-            outcomes=self._new["outcome"],
-            receipts=self._new["receipt"],
-            skipped=self._skipped,
-        )
-
-    def _trajectory(self, namespace: str, entry: TrajectoryEntry) -> bool:
-        id = entry.trajectory.id
-        new = insert_trajectory(self._db, namespace, entry.trajectory, entry.recall_id, stamp(entry.recorded_at))
-        if entry.consumed_by is not None:  # what was taken anywhere must not be taken again
-            self._db.execute(
-                "UPDATE trajectories SET consumed_by = ? WHERE namespace = ? AND id = ? AND consumed_by IS NULL",
-                (entry.consumed_by, namespace, id),
-            )
-        return new
-
-    def _revision(self, namespace: str, entry: RevisionEntry) -> bool:
-        revision = entry.revision
-        id, number = revision.procedure_id, revision.number
-        if (number == 1) != (entry.built_from_success is not None and entry.origin is not None):
-            raise RecordError(
-                f"revision {number} of procedure {id}: `built_from_success` and `origin` belong to revision 1"
-            )
-        if (namespace, id, number) in self._said:
-            raise RecordError(f"revision {number} of procedure {id} comes twice")
-        self._said[namespace, id, number] = (entry.served, entry.succeeded)
-        success, origin = bool(entry.built_from_success), bytes.fromhex(entry.origin or "")
-        known = self._db.execute(
+    def revision(self, namespace: str, id: str, number: int) -> Known | None:
+        """See `Loading.revision`."""
+        row = self._db.execute(
             """SELECT r.body, p.success, p.origin FROM revisions r LEFT JOIN procedures p
                ON r.number = 1 AND p.namespace = r.namespace AND p.id = r.procedure_id
                WHERE r.namespace = ? AND r.procedure_id = ? AND r.number = ?""",
             (namespace, id, number),
         ).fetchone()
-        if known is None:
-            append(self._db, namespace, Write(revision=revision, success=success, origin=origin))
-            return True
-        same = Revision.model_validate_json(known[0]) == revision
-        if not same or (number == 1 and (bool(known[1]), known[2]) != (success, origin)):
-            raise RecordError(f"revision {number} of procedure {id} is there with other content")
-        return False
+        return None if row is None else Known(Revision.model_validate_json(row[0]), bool(row[1]), row[2])
 
-    def _recall(self, namespace: str, recall: LoggedRecall) -> bool:
-        known = self._known("recalls", namespace, "id", recall.id)
-        if known is None:
-            insert_recall(self._db, namespace, recall)
-        elif LoggedRecall.model_validate_json(known).model_dump_json() != recall.model_dump_json():
-            raise RecordError(f"recall {recall.id} is there with other content")
-        return known is None
+    def add_trajectory(self, namespace: str, trajectory: Trajectory, recall_id: str | None, at: datetime) -> bool:
+        """See `Loading.add_trajectory`."""
+        return insert_trajectory(self._db, namespace, trajectory, recall_id, stamp(at))
 
-    def _outcome(self, namespace: str, outcome: Outcome) -> bool:
-        for id, number in outcome.credited:
-            self._served[namespace, id, number] += 1
-            self._succeeded[namespace, id, number] += outcome.success
-        known = self._known("outcomes", namespace, "trajectory_id", outcome.trajectory_id)
-        if known is not None:
-            if Outcome.model_validate_json(known) != outcome:
-                raise RecordError(f"trajectory {outcome.trajectory_id} is there with another outcome")
-            return False
-        if self._known("recalls", namespace, "id", outcome.recall_id) is None:
-            raise RecordError(f"an outcome is of recall {outcome.recall_id}, which is not there")
-        if self._known("trajectories", namespace, "id", outcome.trajectory_id) is None:
-            raise RecordError(f"an outcome is of trajectory {outcome.trajectory_id}, which is not there")
+    def consume(self, namespace: str, trajectory_id: str, by: str) -> None:
+        """See `Loading.consume`."""
+        self._db.execute(
+            "UPDATE trajectories SET consumed_by = ? WHERE namespace = ? AND id = ? AND consumed_by IS NULL",
+            (by, namespace, trajectory_id),
+        )
+
+    def append(self, namespace: str, write: Write) -> None:
+        """See `Loading.append`."""
+        append(self._db, namespace, write)
+
+    def add_recall(self, namespace: str, recall: LoggedRecall) -> None:
+        """See `Loading.add_recall`."""
+        insert_recall(self._db, namespace, recall)
+
+    def add_outcome(self, namespace: str, outcome: Outcome) -> None:
+        """See `Loading.add_outcome`."""
         credit(self._db, namespace, outcome)
-        return True
 
-    def _receipt(self, namespace: str, receipt: Receipt) -> bool:
-        whole = receipt.id.rpartition("/")[0]
-        if whole and self._known("receipts", namespace, "id", whole) is not None:
-            return False  # the receipt of the whole operation took the place of this part's
-        known = self._known("receipts", namespace, "id", receipt.id)
-        if known is None:
-            insert_receipt(self._db, namespace, receipt)
-        elif Receipt.model_validate_json(known) != receipt:
-            raise RecordError(f"receipt {receipt.id} is there with other content")
-        return known is None
+    def add_receipt(self, namespace: str, receipt: Receipt) -> None:
+        """See `Loading.add_receipt`."""
+        insert_receipt(self._db, namespace, receipt)
 
-    def _known(self, table: str, namespace: str, column: str, id: str) -> str | None:
-        row = self._db.execute(
-            f"SELECT body FROM {table} WHERE namespace = ? AND {column} = ?", (namespace, id)
-        ).fetchone()
+    def _column(self, column: str, namespace: str, kind: Kind, id: str) -> Any:
+        table, key = _TABLES[kind]
+        found = self._db.execute(f"SELECT {column} FROM {table} WHERE namespace = ? AND {key} = ?", (namespace, id))
+        row = found.fetchone()
         return None if row is None else row[0]

@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import NamedTuple, Self
@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memp.errors import Conflict, RecordError, StoreError
-from memp.recall import LeftOut, Recall, Recalled
 from memp.records import Outcome, Procedure, Receipt, Revision, Trajectory
 from memp.stores.base import Head, Write
 from memp.stores.entries import (
@@ -169,23 +168,6 @@ class Space:
         facts, vector = json.dumps(dict(revision.content.facts)), vectors(revision.content.task)
         task, found = revision.content.task, None if vector is None else vector.tobytes()
         return Head(origin.seq, id, origin.changed, revision.status, origin.success, task, facts, found)
-
-    def recall(self, namespace: str, logged: LoggedRecall) -> Recall:
-        """A logged recall with the procedures at the revisions that were served."""
-
-        def served(items: Iterable[tuple[str, int, float, str]]) -> tuple[Recalled, ...]:
-            found = [(self.at(namespace, id, number), score, why) for id, number, score, why in items]
-            return tuple(Recalled(procedure=p, score=score, why=why) for p, score, why in found if p is not None)
-
-        kept = {name: getattr(logged, name) for name in ("id", "task", "policy", "note", "agent", "facts", "at")}
-        left_out = tuple(LeftOut(procedure_id=id, score=score, why=why) for id, score, why in logged.left_out)
-        return Recall(
-            namespace=namespace,
-            ranked=served(logged.ranked),
-            left_out=left_out,
-            withheld=served(logged.withheld),
-            **kept,
-        )
 
     def search(self, words: str) -> list[str]:
         """Ids of the procedures that hold every word, best first."""

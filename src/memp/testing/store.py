@@ -5,6 +5,7 @@ from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -177,7 +178,7 @@ class MemoryStore:
         """See `Store.recalls`."""
         space = self._space(namespace)
         chosen = [logged for logged in reversed(space.recalls.values()) if id is None or logged.id == id]
-        return [space.recall(namespace, logged) for logged in chosen[:limit]]
+        return [logged.recall(namespace, partial(space.at, namespace)) for logged in chosen[:limit]]
 
     def outcomes(self, namespace: str, limit: int = 50) -> Sequence[Outcome]:
         """See `Store.outcomes`."""
@@ -293,12 +294,12 @@ class MemoryStore:
     def load(self, entries: Iterable[tuple[str, Entry]]) -> Loaded:
         """See `Store.load`."""
         with self._transaction() as spaces:
-            loading = Loading(self._data.number)
+            loading = Loading(spaces, self._data.number)
             for namespace, entry in entries:
                 check_namespace(namespace)
                 if namespace not in spaces:
                     spaces[namespace] = self._space(namespace).copy()
-                loading.take(namespace, spaces[namespace], entry)
+                loading.take(namespace, entry)
             return loading.finish()
 
     def forget(

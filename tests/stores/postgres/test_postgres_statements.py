@@ -39,7 +39,9 @@ def bound(text):
 def check(text):
     """See that a statement is about one namespace only."""
     used = tables(text)
-    inserted = re.search(r"INSERT INTO memp\.\w+ (?:AS \w+ )?\(namespace,[^)]*\)\s+VALUES \(%\(ns\)s,", text)
+    inserted = re.search(
+        r"INSERT INTO memp\.\w+ (?:AS \w+ )?\(namespace,[^)]*\)\s+(?:VALUES \(|SELECT )%\(ns\)s,", text
+    )
     if len(used) == 1:
         assert inserted or bound(text), f"no namespace: {text}"
         assert not ("INSERT" in text and not inserted), text
@@ -69,6 +71,8 @@ def test_what_is_asked_about_all_reads_the_list_of_namespaces_alone():
         "DELETE FROM memp.drafts",
         "INSERT INTO memp.drafts (key, text) VALUES (%(key)s, %(text)s)",
         "INSERT INTO memp.drafts (namespace, key) VALUES (%(ns)s, (SELECT max(id) FROM memp.recalls r))",
+        "INSERT INTO memp.drafts (namespace, key) SELECT u.ns, u.key FROM unnest(%(ns)s, %(keys)s) u (ns, key)",
+        "INSERT INTO memp.drafts (namespace, key) SELECT %(ns)s, id FROM memp.recalls",
     ],
 )
 def test_the_check_notices(text):

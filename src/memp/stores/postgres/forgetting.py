@@ -57,10 +57,9 @@ def erase(
             if isinstance(entry, RevisionEntry) and replaced:
                 cut.add(safe(entry.revision.procedure_id))
     number = transaction.hold(len(after) + 1)()
-    for entry in after.values():
-        if isinstance(entry, RevisionEntry):
-            number += 1
-            append(transaction, Write(revision=entry.revision), number)
+    again = [Write(revision=entry.revision) for entry in after.values() if isinstance(entry, RevisionEntry)]
+    append(transaction, [(write, number + n) for n, write in enumerate(again, 1)])
+    number += len(again)
     gone = sorted(cut)
     transaction.send(sql.DROP_EMPTY_PROCEDURES, ids=gone)
     transaction.send(sql.DROP_EMPTY_TEXTS, ids=gone)
@@ -142,8 +141,7 @@ def _drop_vectors(transaction: Transaction, keys: list[bytes]) -> int:
 
 def still_there(transaction: Transaction, recall: LoggedRecall, outcome: Outcome) -> tuple[LoggedRecall, Outcome]:
     """A recall and its outcome without what was erased while the task was played."""
-    named = {(id, number) for id, number, *_ in (*recall.ranked, *recall.withheld)}
-    keys = sorted(named | {*outcome.credited, *outcome.withheld})
+    keys = sorted({*recall.served(), *outcome.credited, *outcome.withheld})
     dated = transaction.send(sql.DATED, ids=[safe(id) for id, _ in keys], numbers=[number for _, number in keys])
     current = transaction.send(sql.CURRENT, ids=[safe(item[0]) for item in recall.left_out])
     there = {  # a later one may have taken the number of one that was erased

@@ -41,18 +41,17 @@ class Near:
         order = sorted(range(len(heads)), key=lambda n: heads[n].id)  # two who keep the same do not wait for each other
 
         def write(transaction: Transaction, part: Sequence[int]) -> None:
-            for n in part:
-                head = heads[n]
-                transaction.send(
-                    sql.SAVE_NEAR,
-                    fingerprint=safe(fingerprint),
-                    id=safe(head.id),
-                    seq=head.seq,
-                    changed=head.changed,
-                    servable=head.status in SERVABLE,
-                    success=bool(head.success),
-                    vector=np.asarray(vectors[n]),
-                )
+            chosen = [heads[n] for n in part]
+            transaction.send(
+                sql.SAVE_NEAR,
+                fingerprint=safe(fingerprint),
+                ids=[safe(head.id) for head in chosen],
+                seqs=[head.seq for head in chosen],
+                changed=[head.changed for head in chosen],
+                servable=[head.status in SERVABLE for head in chosen],
+                success=[bool(head.success) for head in chosen],
+                vectors=[_text(vectors[n]) for n in part],
+            )
 
         for start in range(0, len(order), _AT_ONCE):
             part = order[start : start + _AT_ONCE]
@@ -92,3 +91,8 @@ class Near:
             transaction.send(sql.SAVE_SPACE, fingerprint=safe(fingerprint), dimensions=dimensions, upto=upto)
 
         self._pool.write(namespace, write, durable=False)
+
+
+def _text(vector: NDArray[np.float32]) -> str:
+    """A vector as pgvector reads it, to the bit."""
+    return f"[{','.join(['%.9g'] * len(vector))}]" % tuple(vector.tolist())

@@ -94,19 +94,26 @@ REVISIONS: Final = """
 CURRENT: Final = "SELECT id, head FROM memp.procedures WHERE namespace = %(ns)s AND id = ANY(%(ids)s)"
 ALL_CURRENT: Final = "SELECT id, head FROM memp.procedures WHERE namespace = %(ns)s"
 TEXT_IDS: Final = "SELECT id FROM memp.texts WHERE namespace = %(ns)s"
-INSERT_REVISION: Final = """
+INSERT_REVISIONS: Final = """
     INSERT INTO memp.revisions (namespace, procedure_id, number, seq, body)
-    VALUES (%(ns)s, %(id)s, %(number)s, %(changed)s, %(body)s)"""
-INSERT_PROCEDURE: Final = """
-    INSERT INTO memp.procedures (namespace, id, seq, created_at, success, head, changed, status, task, task_key, facts,
+    SELECT %(ns)s, * FROM unnest(%(ids)b::text[], %(numbers)b::integer[], %(changed)b::bigint[], %(bodies)b::text[])"""
+"""Many rows a statement: COPY takes none where there is row-level security."""
+_STATES: Final = """
+    FROM unnest(%(ids)b::text[], %(numbers)b::integer[], %(changed)b::bigint[], %(statuses)b::text[],
+                %(tasks)b::text[], %(keys)b::bytea[], %(facts)b::text[]"""
+INSERT_PROCEDURES: Final = f"""
+    INSERT INTO memp.procedures (namespace, id, head, changed, status, task, task_key, facts, seq, created_at, success,
                                  origin)
-    VALUES (%(ns)s, %(id)s, %(changed)s, %(at)s, %(success)s, %(number)s, %(changed)s, %(status)s, %(task)s,
-            %(task_key)s, %(facts)s, %(origin)s)"""
-UPDATE_PROCEDURE: Final = """
-    UPDATE memp.procedures SET head = %(number)s, changed = %(changed)s, status = %(status)s, task = %(task)s,
-    task_key = %(task_key)s, facts = %(facts)s WHERE namespace = %(ns)s AND id = %(id)s"""
-SAVE_TEXT: Final = """
-    INSERT INTO memp.texts AS x (namespace, id, words) VALUES (%(ns)s, %(id)s, to_tsvector('memp.words', %(words)s))
+    SELECT %(ns)s, * {_STATES}, %(seqs)b::bigint[], %(created)b::text[], %(success)b::boolean[],
+                %(origins)b::bytea[])"""
+UPDATE_PROCEDURES: Final = f"""
+    UPDATE memp.procedures p SET head = u.head, changed = u.changed, status = u.status, task = u.task,
+    task_key = u.task_key, facts = u.facts {_STATES}) AS u (id, head, changed, status, task, task_key, facts)
+    WHERE p.namespace = %(ns)s AND p.id = u.id"""
+SAVE_TEXTS: Final = """
+    INSERT INTO memp.texts AS x (namespace, id, words)
+    SELECT %(ns)s, u.id, to_tsvector('memp.words', u.words)
+    FROM unnest(%(ids)b::text[], %(words)b::text[]) AS u (id, words)
     ON CONFLICT (namespace, id) DO UPDATE SET words = excluded.words"""
 
 # -- log -------------------------------------------------------------------------------------------
@@ -201,9 +208,9 @@ VECTORS: Final = """
     SELECT key, vector FROM memp.vectors
     WHERE namespace = %(ns)s AND fingerprint = %(fingerprint)s AND key = ANY(%(keys)s)"""
 ALL_VECTORS: Final = "SELECT key, vector FROM memp.vectors WHERE namespace = %(ns)s AND fingerprint = %(fingerprint)s"
-SAVE_VECTOR: Final = """
+SAVE_VECTORS: Final = """
     INSERT INTO memp.vectors (namespace, fingerprint, key, vector)
-    VALUES (%(ns)s, %(fingerprint)s, %(key)s, %(vector)b)
+    SELECT %(ns)s, %(fingerprint)s, * FROM unnest(%(keys)b::bytea[], %(vectors)b::bytea[])
     ON CONFLICT (namespace, fingerprint, key) DO UPDATE SET vector = excluded.vector"""
 
 # -- similarity ------------------------------------------------------------------------------------
@@ -216,7 +223,9 @@ SAVE_SPACE: Final = """
 DROP_SPACE: Final = "DELETE FROM memp.spaces WHERE namespace = %(ns)s AND fingerprint = %(fingerprint)s"
 SAVE_NEAR: Final = """
     INSERT INTO memp.near AS n (namespace, fingerprint, id, seq, changed, servable, success, vector)
-    VALUES (%(ns)s, %(fingerprint)s, %(id)s, %(seq)s, %(changed)s, %(servable)s, %(success)s, %(vector)s::vector)
+    SELECT %(ns)s, %(fingerprint)s, u.id, u.seq, u.changed, u.servable, u.success, u.vector::vector
+    FROM unnest(%(ids)b::text[], %(seqs)b::bigint[], %(changed)b::bigint[], %(servable)b::boolean[],
+                %(success)b::boolean[], %(vectors)b::text[]) AS u (id, seq, changed, servable, success, vector)
     ON CONFLICT (namespace, fingerprint, id) DO UPDATE
     SET changed = excluded.changed, servable = excluded.servable, vector = excluded.vector
     WHERE n.changed < excluded.changed"""

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import count
 from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from memp.errors import StoreCorrupt
-from memp.recall import LeftOut, Recall, Recalled
+from memp.recall import Recall
 from memp.records import Outcome, Procedure, Receipt, Record, Revision, Trajectory
 from memp.stores.base import Compacted, Erased, Head, Stats, Waiting, Write, text_key
 from memp.stores.entries import Entry, Loaded, LoggedRecall
@@ -166,9 +167,9 @@ class PostgresStore:
             heads: dict[str, int] = dict(current.rows())
             for write in writes:
                 check_parent(write.revision, heads)
-                seq += 1
-                append(transaction, write, seq)
                 heads[safe(write.revision.procedure_id)] = write.revision.number
+            append(transaction, list(zip(writes, count(seq + 1))))
+            seq += len(writes)
             if receipt is not None:
                 insert_receipt(transaction, receipt, seq + 1)
             transaction.send(sql.CHANGED, changed=seq + 1)
@@ -251,9 +252,9 @@ class PostgresStore:
             rows = self._pool.read(namespace, sql.LAST_RECALLS, n=limit)
         with translated(self.place):
             logged = [LoggedRecall.model_validate_json(body) for (body,) in rows[:limit]]
-        served = {(item[0], item[1]) for recall in logged for item in (*recall.ranked, *recall.withheld)}
+        served = {key for recall in logged for key in recall.served()}
         found = {(p.id, p.revision.number): p for p in self.at(namespace, sorted(served))}
-        return [_recall(recall, namespace, found) for recall in logged]
+        return [recall.recall(namespace, lambda id, number: found.get((id, number))) for recall in logged]
 
     def outcomes(self, namespace: str, limit: int = 50) -> Sequence[Outcome]:
         """See `Store.outcomes`."""
@@ -316,8 +317,13 @@ class PostgresStore:
         rows = {text_key(text): vector.astype(np.float32).tobytes() for text, vector in vectors}
 
         def write(transaction: Transaction) -> None:
-            for key in sorted(rows):  # in one order, so that two who save the same do not wait for each other
-                transaction.send(sql.SAVE_VECTOR, fingerprint=safe(fingerprint), key=key, vector=rows[key])
+            # in one order, so that two who save the same do not wait for each other
+            transaction.send(
+                sql.SAVE_VECTORS,
+                fingerprint=safe(fingerprint),
+                keys=sorted(rows),
+                vectors=[rows[key] for key in sorted(rows)],
+            )
 
         if rows:
             self._pool.write(namespace, write, durable=False)
@@ -453,23 +459,3 @@ class PostgresStore:
     def _procedures(self, namespace: str, rows: list[Row]) -> list[Procedure]:
         with translated(self.place):
             return [read_procedure((plain(id), namespace, *rest)) for id, *rest in rows]
-
-
-def _recall(logged: LoggedRecall, namespace: str, found: dict[tuple[str, int], Procedure]) -> Recall:
-    def served(items: Iterable[tuple[str, int, float, str]]) -> tuple[Recalled, ...]:
-        there = [(found.get((id, number)), score, why) for id, number, score, why in items]
-        return tuple(Recalled(procedure=p, score=score, why=why) for p, score, why in there if p is not None)
-
-    return Recall(
-        id=logged.id,
-        namespace=namespace,
-        task=logged.task,
-        policy=logged.policy,
-        ranked=served(logged.ranked),
-        left_out=tuple(LeftOut(procedure_id=id, score=score, why=why) for id, score, why in logged.left_out),
-        withheld=served(logged.withheld),
-        note=logged.note,
-        agent=logged.agent,
-        facts=logged.facts,
-        at=logged.at,
-    )

@@ -1,11 +1,10 @@
 """The whole of a namespace out of PostgreSQL and into it."""
 
-from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
-from memp.errors import RecordError
-from memp.records import Outcome, Receipt, Revision
+from memp.records import Outcome, Receipt, Revision, Trajectory
 from memp.stores.base import Write
 from memp.stores.entries import (
     Entry,
@@ -17,6 +16,7 @@ from memp.stores.entries import (
     RevisionEntry,
     TrajectoryEntry,
 )
+from memp.stores.loading import Kind, Known, Loading
 from memp.stores.postgres import statements as sql
 from memp.stores.postgres.texts import plain, safe
 from memp.stores.postgres.transaction import Transaction
@@ -35,7 +35,14 @@ from memp.stores.statements import check_namespace, read_trajectory, stamp
 
 Row = tuple[Any, ...]
 
-_AT_ONCE = 500
+_AT_ONCE: Final = 500
+_IDS: Final[dict[Kind, str]] = {
+    "trajectory": sql.TRAJECTORY_IDS,
+    "recall": sql.RECALL_IDS,
+    "outcome": sql.OUTCOME_IDS,
+    "receipt": sql.RECEIPT_IDS,
+}
+_BODIES: Final = {"recall": sql.RECALL, "outcome": sql.OUTCOME, "receipt": sql.RECEIPT}
 
 
 def pages(transaction: Transaction, statement: str) -> Iterator[Row]:
@@ -80,11 +87,11 @@ class Namespace:
         self._left = 0
         self._next = 0
         self._take()
-        self.trajectories = self._ids(sql.TRAJECTORY_IDS)
-        self.heads: dict[str, int] = dict(transaction.send(sql.ALL_CURRENT).rows())
-        self.recalls = self._ids(sql.RECALL_IDS)
-        self.outcomes = self._ids(sql.OUTCOME_IDS)
-        self.receipts = self._ids(sql.RECEIPT_IDS)
+        asked = {kind: transaction.send(statement) for kind, statement in _IDS.items()}
+        heads = transaction.send(sql.ALL_CURRENT)
+        self.ids: dict[Kind, set[str]] = {kind: {id for (id,) in answer.rows()} for kind, answer in asked.items()}
+        self.heads: dict[str, int] = dict(heads.rows())
+        self._writes: list[tuple[Write, int]] = []
 
     def number(self) -> int:
         """The next number of the namespace's clock."""
@@ -94,171 +101,113 @@ class Namespace:
         self._next += 1
         return self._next
 
-    def body(self, statement: str, **key: str | int) -> Row:
-        """A row that is known to be there."""
-        row = self.transaction.send(statement, **key).row()
-        assert row is not None
-        return row
+    def append(self, write: Write) -> None:
+        """Append a revision: many together, and before anything else is written or read (see `appended`)."""
+        check_parent(write.revision, self.heads)
+        self._writes.append((write, self.number()))
+        self.heads[safe(write.revision.procedure_id)] = write.revision.number
+        if len(self._writes) == _AT_ONCE:
+            self.appended()
+
+    def appended(self) -> Transaction:
+        """The transaction, in which all revisions are."""
+        append(self.transaction, self._writes)
+        self._writes = []
+        return self.transaction
 
     def _take(self) -> None:
         self._next, self._left = self.transaction.hold(_AT_ONCE)(), _AT_ONCE
 
-    def _ids(self, statement: str) -> set[str]:
-        return {id for (id,) in self.transaction.send(statement).rows()}
 
-
-class Loader:
+class Loader(Loading):
     """Takes entries within one transaction. What is new is sent without waiting for the server's answer."""
 
     def __init__(self, transaction: Transaction) -> None:
+        super().__init__()
         self._transaction = transaction
-        self._current: str | None = None
+        self._current: Namespace | None = None
         self._spaces: dict[str, Namespace] = {}
-        self._new: Counter[str] = Counter()
-        self._skipped = 0
-        self._said: dict[tuple[str, str, int], tuple[int, int]] = {}
-        self._served: Counter[tuple[str, str, int]] = Counter()
-        self._succeeded: Counter[tuple[str, str, int]] = Counter()
 
     def take(self, namespace: str, entry: Entry) -> None:
-        """Append one entry, or see that it is there.
-
-        Raises:
-            RecordError: it contradicts what is there, or refers to something that is not there.
-            Conflict: a revision between it and the current one is missing.
-        """
+        """See `Loading.take`."""
         check_namespace(namespace)
-        space = self._space(namespace)
-        match entry:
-            case TrajectoryEntry():
-                new = self._trajectory(space, entry)
-            case RevisionEntry():
-                new = self._revision(space, entry)
-            case RecallEntry(recall=recall):
-                new = self._recall(space, recall)
-            case OutcomeEntry(outcome=outcome):
-                new = self._outcome(space, outcome)
-            case ReceiptEntry(receipt=receipt):
-                new = self._receipt(space, receipt)
-        if new:
-            self._new[entry.kind] += 1
-        else:
-            self._skipped += 1
+        super().take(namespace, entry)
 
     def finish(self) -> Loaded:
-        """What was taken.
+        """See `Loading.finish`."""
+        loaded = super().finish()
+        for name in self._spaces:
+            space = self._space(name)
+            space.appended().send(sql.CHANGED, changed=space.number())
+        return loaded
 
-        Raises:
-            RecordError: the counters that came with a revision are not those of the outcomes that came with it.
-        """
-        for key, said in self._said.items():
-            counted = (self._served[key], self._succeeded[key])
-            if said != counted:
-                raise RecordError(
-                    f"procedure {key[1]} revision {key[2]} comes with counters {said[1]}/{said[0]}, "
-                    f"but its outcomes say {counted[1]}/{counted[0]}; outcomes are missing or were changed"
-                )
-        for space in self._spaces.values():
-            space.transaction.enter()
-            space.transaction.send(sql.CHANGED, changed=space.number())
-        return Loaded(
-            trajectories=self._new["trajectory"],
-            revisions=self._new["revision"],
-            recalls=self._new["recall"],
-            outcomes=self._new["outcome"],
-            receipts=self._new["receipt"],
-            skipped=self._skipped,
-        )
+    def has(self, namespace: str, kind: Kind, id: str) -> bool:
+        """See `Loading.has`."""
+        return safe(id) in self._space(namespace).ids[kind]
+
+    def body(self, namespace: str, kind: Kind, id: str) -> str:
+        """See `Loading.body`."""
+        row = self._space(namespace).transaction.send(_BODIES[kind], id=safe(id)).row()
+        assert row is not None
+        return str(row[0])
+
+    def revision(self, namespace: str, id: str, number: int) -> Known | None:
+        """See `Loading.revision`."""
+        space = self._space(namespace)
+        if number > space.heads.get(safe(id), 0):
+            return None
+        row = space.appended().send(sql.REVISION, id=safe(id), number=number).row()
+        return None if row is None else Known(Revision.model_validate_json(row[0]), row[1], row[2])
+
+    def add_trajectory(self, namespace: str, trajectory: Trajectory, recall_id: str | None, at: datetime) -> bool:
+        """See `Loading.add_trajectory`."""
+        space = self._space(namespace)
+        id, body = safe(trajectory.id), packed_trajectory(trajectory)
+        if id in space.ids["trajectory"]:
+            row = space.transaction.send(sql.TRAJECTORY, id=id).row()
+            assert row is not None
+            check_same((row[0], row[1]), trajectory, body, recall_id)
+            return False
+        insert_trajectory(space.transaction, trajectory, body, recall_id, stamp(at), space.number())
+        space.ids["trajectory"].add(id)
+        return True
+
+    def consume(self, namespace: str, trajectory_id: str, by: str) -> None:
+        """See `Loading.consume`."""
+        self._space(namespace).transaction.send(sql.CONSUME, id=safe(trajectory_id), by=safe(by))
+
+    def append(self, namespace: str, write: Write) -> None:
+        """See `Loading.append`."""
+        self._space(namespace).append(write)
+
+    def add_recall(self, namespace: str, recall: LoggedRecall) -> None:
+        """See `Loading.add_recall`."""
+        space = self._space(namespace)
+        insert_recall(space.transaction, recall)
+        space.ids["recall"].add(safe(recall.id))
+
+    def add_outcome(self, namespace: str, outcome: Outcome) -> None:
+        """See `Loading.add_outcome`."""
+        space = self._space(namespace)
+        there = [key for key in outcome.credited if 1 <= key[1] <= space.heads.get(safe(key[0]), 0)]
+        check_credit(outcome, [(safe(id), number) for id, number in there], namespace)
+        insert_outcome(space.appended(), outcome, space.number())
+        space.ids["outcome"].add(safe(outcome.trajectory_id))
+
+    def add_receipt(self, namespace: str, receipt: Receipt) -> None:
+        """See `Loading.add_receipt`."""
+        space = self._space(namespace)
+        insert_receipt(space.transaction, receipt, space.number())
+        space.ids["receipt"].add(safe(receipt.id))
 
     def _space(self, name: str) -> Namespace:
-        if name not in self._spaces:
-            transaction = self._transaction.inside(name)
-            transaction.enter()
-            self._spaces[name] = Namespace(transaction, name)
-        elif name != self._current:
-            self._spaces[name].transaction.enter()
-        self._current = name
-        return self._spaces[name]
-
-    @staticmethod
-    def _trajectory(space: Namespace, entry: TrajectoryEntry) -> bool:
-        id, body = safe(entry.trajectory.id), packed_trajectory(entry.trajectory)
-        by = None if entry.consumed_by is None else safe(entry.consumed_by)
-        if id in space.trajectories:
-            known = space.body(sql.TRAJECTORY, id=id)
-            check_same((known[0], known[1]), entry.trajectory, body, entry.recall_id)
-            if by is not None:  # what was taken anywhere must not be taken again
-                space.transaction.send(sql.CONSUME, id=id, by=by)
-            return False
-        insert_trajectory(
-            space.transaction, entry.trajectory, body, entry.recall_id, stamp(entry.recorded_at), space.number(), by
-        )
-        space.trajectories.add(id)
-        return True
-
-    def _revision(self, space: Namespace, entry: RevisionEntry) -> bool:
-        revision = entry.revision
-        id, number = revision.procedure_id, revision.number
-        if (number == 1) != (entry.built_from_success is not None and entry.origin is not None):
-            raise RecordError(
-                f"revision {number} of procedure {id}: `built_from_success` and `origin` belong to revision 1"
-            )
-        if (space.name, id, number) in self._said:
-            raise RecordError(f"revision {number} of procedure {id} comes twice")
-        self._said[space.name, id, number] = (entry.served, entry.succeeded)
-        success, origin = bool(entry.built_from_success), bytes.fromhex(entry.origin or "")
-        if number > space.heads.get(safe(id), 0):
-            check_parent(revision, space.heads)
-            append(space.transaction, Write(revision=revision, success=success, origin=origin), space.number())
-            space.heads[safe(id)] = number
-            return True
-        body, *built = space.body(sql.REVISION, id=safe(id), number=number)
-        same = Revision.model_validate_json(body) == revision
-        if not same or (number == 1 and built != [success, origin]):
-            raise RecordError(f"revision {number} of procedure {id} is there with other content")
-        return False
-
-    @staticmethod
-    def _recall(space: Namespace, recall: LoggedRecall) -> bool:
-        id = safe(recall.id)
-        if id not in space.recalls:
-            insert_recall(space.transaction, recall)
-            space.recalls.add(id)
-            return True
-        (known,) = space.body(sql.RECALL, id=id)
-        if LoggedRecall.model_validate_json(known).model_dump_json() != recall.model_dump_json():  # scores may be NaN
-            raise RecordError(f"recall {recall.id} is there with other content")
-        return False
-
-    def _outcome(self, space: Namespace, outcome: Outcome) -> bool:
-        for id, number in outcome.credited:
-            self._served[space.name, id, number] += 1
-            self._succeeded[space.name, id, number] += outcome.success
-        id = safe(outcome.trajectory_id)
-        if id in space.outcomes:
-            if Outcome.model_validate_json(space.body(sql.OUTCOME, id=id)[0]) != outcome:
-                raise RecordError(f"trajectory {outcome.trajectory_id} is there with another outcome")
-            return False
-        if safe(outcome.recall_id) not in space.recalls:
-            raise RecordError(f"an outcome is of recall {outcome.recall_id}, which is not there")
-        if id not in space.trajectories:
-            raise RecordError(f"an outcome is of trajectory {outcome.trajectory_id}, which is not there")
-        there = [key for key in outcome.credited if 1 <= key[1] <= space.heads.get(safe(key[0]), 0)]
-        check_credit(outcome, [(safe(id), number) for id, number in there], space.name)
-        insert_outcome(space.transaction, outcome, space.number())
-        space.outcomes.add(id)
-        return True
-
-    @staticmethod
-    def _receipt(space: Namespace, receipt: Receipt) -> bool:
-        id = safe(receipt.id)
-        whole = id.rpartition("/")[0]
-        if whole and whole in space.receipts:
-            return False  # the receipt of the whole operation took the place of this part's
-        if id not in space.receipts:
-            insert_receipt(space.transaction, receipt, space.number())
-            space.receipts.add(id)
-            return True
-        if Receipt.model_validate_json(space.body(sql.RECEIPT, id=id)[0]) != receipt:
-            raise RecordError(f"receipt {receipt.id} is there with other content")
-        return False
+        """A namespace, seen from here on."""
+        if self._current is not None and self._current.name == name:
+            return self._current
+        if self._current is not None:
+            self._current.appended()
+        known = self._spaces.get(name)
+        transaction = known.transaction if known else self._transaction.inside(name)
+        transaction.enter()
+        self._current = self._spaces[name] = known or Namespace(transaction, name)
+        return self._current

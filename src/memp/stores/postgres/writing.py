@@ -149,25 +149,45 @@ def check_parent(revision: Revision, heads: Mapping[str, int]) -> None:
         )
 
 
-def append(transaction: Transaction, write: Write, changed: int) -> None:
-    """Append a revision whose parent was checked; the first one creates the procedure."""
-    revision = write.revision
-    content, id = revision.content, safe(revision.procedure_id)
+def append(transaction: Transaction, writes: Sequence[tuple[Write, int]]) -> None:
+    """Append revisions whose parents were checked, each with its number; the first one creates the procedure."""
+    if not writes:
+        return
+    revisions = [(write.revision, changed) for write, changed in writes]
     transaction.send(
-        sql.INSERT_REVISION, id=id, number=revision.number, changed=changed, body=revision.model_dump_json()
+        sql.INSERT_REVISIONS,
+        ids=[safe(revision.procedure_id) for revision, _ in revisions],
+        numbers=[revision.number for revision, _ in revisions],
+        changed=[changed for _, changed in revisions],
+        bodies=[revision.model_dump_json() for revision, _ in revisions],
     )
-    state = {
-        "id": id,
-        "number": revision.number,
-        "changed": changed,
-        "status": revision.status,
-        "task": safe(content.task),
-        "task_key": text_key(content.task),
-        "facts": json.dumps(dict(content.facts), ensure_ascii=False),
+    first = {safe(w.revision.procedure_id): (w, changed) for w, changed in writes if w.revision.number == 1}
+    last = {safe(revision.procedure_id): (revision, changed) for revision, changed in revisions}
+    new, known = {id: last[id] for id in first}, {id: last[id] for id in last if id not in first}
+    if new:
+        transaction.send(
+            sql.INSERT_PROCEDURES,
+            **_states(new),
+            seqs=[changed for _, changed in first.values()],
+            created=[stamp(write.revision.at) for write, _ in first.values()],
+            success=[write.success for write, _ in first.values()],
+            origins=[write.origin for write, _ in first.values()],
+        )
+    if known:
+        transaction.send(sql.UPDATE_PROCEDURES, **_states(known))
+    words = [searchable(revision.content) for revision, _ in last.values()]
+    transaction.send(sql.SAVE_TEXTS, ids=list(last), words=words)
+
+
+def _states(current: Mapping[str, tuple[Revision, int]]) -> dict[str, list[Any]]:
+    """What is kept of each procedure's current revision, a column each."""
+    contents = [revision.content for revision, _ in current.values()]
+    return {
+        "ids": list(current),
+        "numbers": [revision.number for revision, _ in current.values()],
+        "changed": [changed for _, changed in current.values()],
+        "statuses": [revision.status for revision, _ in current.values()],
+        "tasks": [safe(content.task) for content in contents],
+        "keys": [text_key(content.task) for content in contents],
+        "facts": [json.dumps(dict(content.facts), ensure_ascii=False) for content in contents],
     }
-    if revision.number == 1:
-        created = {"at": stamp(revision.at), "success": write.success, "origin": write.origin}
-        transaction.send(sql.INSERT_PROCEDURE, **state, **created)
-    else:
-        transaction.send(sql.UPDATE_PROCEDURE, **state)
-    transaction.send(sql.SAVE_TEXT, id=id, words=searchable(content))
