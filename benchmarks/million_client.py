@@ -45,10 +45,10 @@ def timed(run, count: int) -> dict[str, float]:
     return {"p50_ms": statistics.median(taken), "p99_ms": float(np.percentile(taken, 99))}
 
 
-def answers(memory: ProceduralMemory, tasks: list[str]) -> list[list[tuple[str, float]]]:
+def answers(memory: ProceduralMemory, tasks: list[str], k: int = K) -> list[list[tuple[str, float]]]:
     """For every filter and task what is served."""
     recalls = (
-        memory.retrieve(task, k=K, floor=-1, max_tokens=10**9, log=False, **chosen)
+        memory.retrieve(task, k=k, floor=-1, max_tokens=10**9, log=False, **chosen)
         for chosen in FILTERS
         for task in tasks
     )
@@ -57,11 +57,10 @@ def answers(memory: ProceduralMemory, tasks: list[str]) -> list[list[tuple[str, 
 
 def share(found: list[list[tuple[str, float]]], exact: list[list[tuple[str, float]]]) -> float:
     """recall@10: of what an exact search serves, how much is served; what is as near as the tenth is as good."""
-    got = [
-        sum(score >= best[-1][1] - _TIED for _, score in hits) / len(best)
-        for hits, best in zip(found, exact, strict=True)
-        if best
-    ]
+    got = []
+    for hits, best in zip(found, exact, strict=True):
+        good = {id for id, score in best if score >= best[K - 1][1] - _TIED}
+        got.append(sum(id in good for id, _ in hits) / K)
     return float(np.mean(got))
 
 
@@ -98,11 +97,11 @@ def measure(place: str, rounds: int, write: Path | None, known: Path | None) -> 
         )
         result["record"] = timed(lambda n: memory.record(played(fresh[n], 1, "r"), recalls[n]), min(rounds, 200))
         memory.update()
-        took = [update(memory, list(itertools.islice(questions(seed=n + 100), GROUP)), f"{n}") for n in range(5)]
+        took = [update(memory, list(itertools.islice(questions(seed=time.time_ns()), GROUP)), f"{n}") for n in range(5)]
         result["update_ms"], result["next_retrieve_ms"] = (statistics.median(part) for part in zip(*took, strict=True))
         result["after"] = resident()
         if write is not None:
-            write.write_text(json.dumps(answers(memory, tasks[:200])))
+            write.write_text(json.dumps(answers(memory, tasks[:200], 3 * K)))
     return result
 
 

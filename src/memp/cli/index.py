@@ -1,4 +1,4 @@
-"""`memp memory index`: let the database search a large memory itself."""
+"""`memp memory index`: let the store search a large memory itself."""
 
 import asyncio
 from pathlib import Path
@@ -10,18 +10,23 @@ from memp.cli.output import reports_errors
 from memp.stores.connect import connect
 
 
-@click.command(short_help="Let the database search a large memory itself.")
+@click.command(short_help="Let the store search a large memory itself.")
 @click.option("--embedder", "name", default="static", show_default=True, help="What the memory is used with.")
-@click.option("--off", is_flag=True, help="Search no more in the database.")
+@click.option("--off", is_flag=True, help="Take the index away.")
 @memory_option
 @namespace_option
 @reports_errors
 def index(name: str, off: bool, path: Path | str, namespace: str) -> None:
-    """Let a PostgreSQL database find the procedures for a task (pgvector, HNSW), from the next start of each process.
+    """Make an approximate index of a memory of more than some 100,000 procedures, used from the next start of each
+    process.
 
-    For memories of more than some 100,000 procedures. Until then every process holds all vectors and searches exactly;
-    the database is approximate and misses a few. It needs the owner of the tables. Repeat it after the vectors of most
+    Until then every process holds all vectors and searches exactly. An index misses a few of the nearest.
+
+    PostgreSQL searches by pgvector (HNSW); it needs the owner of the tables. Repeat it after the vectors of most
     procedures have changed.
+
+    Beside an SQLite file the index is a folder (FILE-near; extra `near`). It keeps up by itself, may be deleted at any
+    time, and is not part of a backup. `memp memory forget` deletes it: repeat this command then.
     """
     from memp.errors import StoreError
     from memp.models.registry import embedder as named
@@ -33,7 +38,7 @@ def index(name: str, off: bool, path: Path | str, namespace: str) -> None:
     try:
         if not off:
             count = asyncio.run(search_in_store(store, namespace, chosen))
-            click.echo(f"namespace {namespace}: the database searches {count} procedures")
+            click.echo(f"namespace {namespace}: the store searches {count} procedures")
         elif isinstance(store, SearchesVectors):
             store.forget_near(namespace, chosen.fingerprint)
             click.echo(f"namespace {namespace}: every process searches for itself")

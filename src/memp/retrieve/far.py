@@ -1,11 +1,14 @@
 """The index of a namespace that is too large to hold in every process: the store searches it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
+from memp.errors import StoreError
 from memp.models.base import Embedder, Vectors
 from memp.retrieve.index import Index
-from memp.stores.base import SearchesVectors, Store
+from memp.stores.base import Head, SearchesVectors, Store
 
 _STATUS = ("active", "retired", "any")
 
@@ -22,24 +25,11 @@ class FarIndex(Index):
         """1 where there is anything to search."""
         return int(self._seen > 0)
 
-    def renewed(self) -> Index:
-        """See `Index.renewed`."""
-        if self._rests() or self._store.erasures(self._namespace) == self._erasures:
-            return self
+    def _anew(self) -> Index:
         return index_of(self._store, self._namespace, self._embedder, far=True)
 
-    async def refresh(self) -> None:
-        """Let the store know of what this and other processes wrote."""
-        version = self._asked if self._asked is not None else self._store.version(self._namespace)
-        self._asked = None
-        if version == self._version:
-            return
-        heads = self._store.heads(self._namespace, self._embedder.fingerprint, self._seen)
-        if heads:
-            vectors = await self._vectors(heads)
-            self._near.keep_near(self._namespace, self._embedder.fingerprint, heads, vectors)
-            self._seen = max(self._seen, *(head.changed for head in heads))
-        self._version = version
+    def _take(self, heads: Sequence[Head], vectors: Vectors) -> None:
+        self._near.keep_near(self._namespace, self._embedder.fingerprint, heads, vectors)
 
     def hidden(self, *, status: str = "active", only_success: bool = False) -> NDArray[np.bool_] | None:
         """What to hide, for `nearest`: whether the status is each of three, and whether failures are left out."""
@@ -75,10 +65,9 @@ async def search_in_store(store: Store, namespace: str, embedder: Embedder) -> i
     Raises:
         StoreError: the store does not offer it, or may not.
     """
-    from memp.errors import StoreError
-
     if not isinstance(store, SearchesVectors):
         raise StoreError("this store searches nothing itself; vectors are held and searched by every process")
+    store.searched(namespace, embedder.fingerprint)  # what is not there any more is forgotten
     index = Index(store, namespace, embedder)
     heads = store.heads(namespace, embedder.fingerprint)
     if not heads:

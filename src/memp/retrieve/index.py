@@ -49,6 +49,9 @@ class Index:
         """This index, or a new one when something was erased for good: whoever is ranking goes on with the old one."""
         if self._rests() or self._store.erasures(self._namespace) == self._erasures:
             return self
+        return self._anew()
+
+    def _anew(self) -> "Index":
         return Index(self._store, self._namespace, self._embedder)
 
     def _rests(self) -> bool:
@@ -64,8 +67,8 @@ class Index:
             return
         heads = self._store.heads(self._namespace, self._embedder.fingerprint, self._seen)
         if heads:
-            vectors = await self._vectors(heads)
-            self._take(heads, vectors)
+            self._take(heads, await self._vectors(heads))
+            self._seen = max(self._seen, *(head.changed for head in heads))
         self._version = version
 
     def hidden(self, *, status: str = "active", only_success: bool = False) -> NDArray[np.bool_] | None:
@@ -177,6 +180,7 @@ class Index:
         return np.concatenate(parts)
 
     def _take(self, heads: Sequence[Head], vectors: Vectors) -> None:
+        """Let these procedures, with the vectors of their tasks, be found."""
         if self.table is None:
             self.table = VectorTable(vectors.shape[1])
         start = len(self.ids)
@@ -194,8 +198,6 @@ class Index:
             if (row := self._row[head.id]) < start:
                 self._revise(row, head, vectors[n])
         self._hiding = bool(self._hidden.any())
-        newest = max(head.changed for head in heads)
-        self._seen = max(self._seen, newest)
 
     def _revise(self, row: int, head: Head, vector: Vectors) -> None:
         if self.table is not None and self.tasks[row] != head.task:

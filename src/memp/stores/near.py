@@ -27,6 +27,8 @@ _AT_ONCE: Final = 2_000
 _WIDER: Final = 4
 _WIDEST: Final = 2_560
 """A search that found too few looks at so many times as many candidates, up to so many."""
+_SPARE: Final = 6
+"""Scored exactly besides those asked for: half floats confuse near equal ones."""
 _SERVABLE: Final = ", ".join(f"'{status}'" for status in SERVABLE)
 _FILTERS: Final = {
     "active": f"AND p.status IN ({_SERVABLE})",
@@ -84,7 +86,7 @@ class Near:
                 raise StoreError(f"namespace {namespace!r} has no index beside the file; run `memp memory index`")
             wide, hits = max(24, 3 * k), None
             while hits is None and wide <= max(_WIDEST, 3 * k):
-                hits = _best(db, namespace, space, vector, k, wide, chosen)
+                hits = _best(db, namespace, fingerprint, space, vector, k, wide, chosen)
                 wide *= _WIDER
             if hits is None:
                 hits = _scan(db, namespace, fingerprint, space, vector, k, chosen)
@@ -217,18 +219,46 @@ def _ordered(hits: Iterable[tuple[float, int, str]], k: int) -> Hits:
 
 
 def _best(
-    db: sqlite3.Connection, namespace: str, space: Space, vector: NDArray[np.float32], k: int, wide: int, chosen: str
+    db: sqlite3.Connection,
+    namespace: str,
+    fingerprint: str,
+    space: Space,
+    query: NDArray[np.float32],
+    k: int,
+    wide: int,
+    chosen: str,
 ) -> Hits | None:
     """The best of so many candidates that may be served; None where better ones may be among the others."""
-    found, floor = space.candidates(vector, wide)
+    found, floor = space.candidates(query, wide)
     rows = db.execute(
         f"""SELECT p.seq, p.id FROM procedures p NOT INDEXED
             WHERE p.seq IN (SELECT value FROM json_each(?)) AND p.namespace = ? {chosen}""",
         (f"[{','.join(map(str, found))}]", namespace),
     )
-    hits = _ordered(((found[seq], seq, id) for seq, id in rows), k)
-    sure = floor == -np.inf or (len(hits) == k and hits[-1][0] >= floor - 1e-6)
-    return hits if sure else None
+    hits = _ordered(((found[seq], seq, id) for seq, id in rows), k + _SPARE)
+    sure = floor == -np.inf or (len(hits) >= k and hits[k - 1][0] >= floor - 1e-6)
+    return _exactly(db, fingerprint, space, query, hits, k) if sure else None
+
+
+def _exactly(
+    db: sqlite3.Connection, fingerprint: str, space: Space, query: NDArray[np.float32], hits: Hits, k: int
+) -> Hits:
+    """The best `k` with their cosines as they are: the graph holds half floats."""
+    kept = dict(
+        db.execute(
+            """SELECT p.seq, v.vector FROM procedures p NOT INDEXED JOIN vectors v ON v.key = p.task_key
+               WHERE p.seq IN (SELECT value FROM json_each(?)) AND v.fingerprint = ?""",
+            (f"[{','.join(str(seq) for _, seq, _ in hits)}]", fingerprint),
+        )
+    )
+    known = [(score, seq, id, kept.get(seq)) for score, seq, id in hits]
+    return _ordered(
+        (
+            (score if vector is None else float(np.frombuffer(vector, dtype=np.float32) @ query), seq, id)
+            for score, seq, id, vector in known
+        ),
+        k,
+    )
 
 
 def _scan(
