@@ -384,11 +384,12 @@ def test_unknown_names_are_answered_with_the_nearest():
 async def test_a_run_finds_them_by_name(tmp_path, name):
     from memp_bench.cli.parts import check_names, memory_of
     from memp_bench.studies.config import RunConfig
+    from memp_bench.studies.homes import Spot
 
     config = RunConfig(benchmark="household", split="train", retrieve=name, update=name)
     check_names(config)
     meter = Meter()
-    async with memory_of(config, tmp_path / "memory.db", backbone("sim:novice"), meter) as memory:
+    async with memory_of(config, Spot(tmp_path / "memory.db"), backbone("sim:novice"), meter) as memory:
         await told(memory, *experience())
         assert document(memory).revision.author.model == "sim:novice"
         assert meter.usage["insights" if name == "expel" else "workflows"].calls == (11 if name == "expel" else 10)

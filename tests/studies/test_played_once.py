@@ -5,7 +5,8 @@ from memp.stores.sqlite import SqliteStore
 from memp_bench.agents.registry import backbone
 from memp_bench.benchmarks import benchmark
 from memp_bench.studies.cells import MemoryPlan
-from memp_bench.studies.memories import Bench, file_of, make
+from memp_bench.studies.homes import Home
+from memp_bench.studies.memories import Bench, make
 from memp_bench.studies.spec import Learned
 
 
@@ -32,9 +33,9 @@ async def test_two_builds_learn_from_the_same_play(tmp_path):
     plans = [plan_of(above=0.0, build=build, update="vanilla", retrieve="query") for build in ("trajectory", "script")]
     made, calls, sources = [], [], []
     for plan in plans:
-        made.append(await make(plan, tmp_path / "memories", bench))
+        made.append(await make(plan, Home(tmp_path), bench))
         calls.append(meter.total.calls)
-        store = SqliteStore(file_of(tmp_path / "memories", plan), create=False)
+        store = SqliteStore(Home(tmp_path).learned(plan.slug).place, create=False)
         sources.append({(found.id, found.reward) for found in store.trajectories("default")})
         store.close()
     assert calls == [4, 4]
@@ -49,5 +50,5 @@ async def test_expel_is_given_the_failures_that_others_are_spared(tmp_path):
     for update in ("vanilla", "expel"):
         retrieve = "expel" if update == "expel" else "query"
         plan = plan_of(above=1.0, build="trajectory", update=update, retrieve=retrieve)
-        kept[update] = (await make(plan, tmp_path / "memories", bench)).build
+        kept[update] = (await make(plan, Home(tmp_path), bench)).build
     assert (kept["vanilla"].trajectories, kept["expel"].trajectories) == (0, 4)

@@ -6,6 +6,7 @@ from memp.errors import UnknownName
 from memp.retrieve import Index, Query
 from memp.stores.sqlite import SqliteStore
 from memp.testing.chat import CharEmbedder
+from memp_bench.studies.homes import Home
 from memp_bench.studies.lexical import BENCH_ONLY, policy_to_score
 from memp_bench.studies.recall import score_recall
 from memp_bench.studies.spec import Learned, Place, Size, Study
@@ -34,7 +35,7 @@ def folder(tmp_path_factory):
 
 async def scored(folder, size=SIZE, advance=lambda note: None):
     return await score_recall(
-        STUDY, size, smoke=True, workers=2, advance=advance, folder=folder / "memories", cache=folder / "cache"
+        STUDY, size, smoke=True, workers=2, advance=advance, home=Home(folder), cache=folder / "cache"
     )
 
 

@@ -1,5 +1,6 @@
 """From the name of a place to the store that is there."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,17 @@ if TYPE_CHECKING:
 def is_url(place: str | Path) -> bool:
     """Whether a place is an address, and not a file."""
     return isinstance(place, str) and "://" in place
+
+
+def without_password(text: str) -> str:
+    """An address, or a word of a command with one in it, as it may be shown and written down."""
+    if "://" not in text:
+        return text
+    for password in (r"(://[^:@/?]*):[^/]*@", r"(://[^:@/?]*):[^?]*@"):  # the second holds a slash, by mistake
+        text = re.sub(password, r"\1@", text, count=1)
+    address, mark, options = text.partition("?")
+    kept = "&".join(part for part in options.split("&") if not re.match(r"(ssl)?password=", part))
+    return f"{address}{mark if kept else ''}{kept}"
 
 
 def connect(place: str | Path, *, create: bool = True) -> "Store":

@@ -54,8 +54,12 @@ class _Digest:
         return self._whole.hexdigest()
 
 
-def copy(source: Store, target: Store, namespaces: Iterable[str] | None = None) -> Iterator[Copied]:
+def copy(
+    source: Store, target: Store, namespaces: Iterable[str] | None = None, *, into: str | None = None
+) -> Iterator[Copied]:
     """Copy namespaces (None: all), each in one transaction, and compare what is there then.
+
+    With `into` they are copied into that one, otherwise each into the one of its name.
 
     What is there already with the same content is skipped: after an interruption, repeat. Caches are left behind.
 
@@ -69,9 +73,10 @@ def copy(source: Store, target: Store, namespaces: Iterable[str] | None = None) 
         if name not in known:
             raise StoreMissing(f"there is no namespace {name!r}; there is: {', '.join(map(repr, known)) or 'none'}")
         wanted, found = _Digest(), _Digest()
+        there_named = name if into is None else into
         with closing(source.dump(name)) as dumped:
-            loaded = target.load((name, entry) for entry in _counted(dumped, wanted))
-        with closing(target.dump(name)) as there:
+            loaded = target.load((there_named, entry) for entry in _counted(dumped, wanted))
+        with closing(target.dump(there_named)) as there:
             for entry in there:
                 found.add(entry)
         missing = wanted.each - found.each

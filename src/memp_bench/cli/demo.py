@@ -3,17 +3,26 @@
 import asyncio
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
 from memp.cli.output import json_option, progress, reports_errors, table
+from memp.stores.connect import without_password
+from memp_bench.cli.options import cache_option, memory_option, workers_option
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from memp.memory import AsyncProceduralMemory
     from memp.models.metered import Meter
+    from memp_bench.envs.household import Household
     from memp_bench.studies.config import RunConfig
     from memp_bench.studies.demo import Demo
+    from memp_bench.studies.homes import Home
+
+_OWN: Final = "seed-0/own-memory"
+"""The folder of the arm whose memory is shown."""
 
 
 @click.command()
@@ -31,9 +40,9 @@ if TYPE_CHECKING:
 )
 @click.option("--every", type=click.IntRange(1), default=6, show_default=True, help="Update after so many games.")
 @click.option("--model", default="sim:novice", show_default=True, help="sim:novice or sim:able.")
-@click.option("--workers", type=click.IntRange(1), default=8, show_default=True, help="Games played at once.")
-@click.option("--cache", type=click.Path(path_type=Path), help="Folder for generated games.")
-@click.option("--memory", help="Where memories are: postgresql://user@host/database. Default: files in --out.")
+@workers_option
+@cache_option
+@memory_option
 @json_option
 @reports_errors
 def demo(as_json: bool, **options: Any) -> None:
@@ -44,92 +53,108 @@ def demo(as_json: bool, **options: Any) -> None:
     way. Repeating the command after an interruption goes on.
     """
     started = time.monotonic()
-    result, page, picture = asyncio.run(_demo(quiet=as_json, **options))
+    shown = asyncio.run(_demo(quiet=as_json, **options))
     if as_json:
-        click.echo(result.model_dump_json())
+        click.echo(shown.result.model_dump_json())
         return
-    _show(result)
-    memory = f"--memory {options['out'] / 'runs' / 'seed-0' / 'own-memory' / 'memory.db'}"
-    if options["memory"]:
-        memory = f"--memory {options['memory']} -n {options['out'].name}/seed-0/own-memory"
+    _show(shown.result)
+    where = shown.home.cell(_OWN)
+    memory = f"--memory {without_password(str(where.place))}"
+    if shown.home.address:
+        memory += f" -n {where.namespace}"
     click.echo("")
-    click.echo(f"learning curve   {picture}")
-    click.echo(f"one game, twice  {page}")
+    click.echo(f"learning curve   {shown.picture}")
+    click.echo(f"one game, twice  {shown.page}")
     click.echo(f"the memory       memp memory ls {memory}")
     click.echo(f"does it help?    memp evidence {memory}")
     click.echo(f"why that recall? memp why last {memory}")
     click.echo(f"{time.monotonic() - started:.0f} s")
 
 
-async def _demo(
-    *,
-    out: Path,
-    games: int,
-    seeds: int,
-    expert_games: int,
-    every: int,
-    model: str,
-    workers: int,
-    cache: Path | None,
-    memory: str | None,
-    quiet: bool,
-) -> "tuple[Demo, Path, Path]":
-    from memp.models.metered import Meter
-    from memp_bench.cli.parts import memory_of, start_from, start_from_namespace
+class _Shown(NamedTuple):
+    """What the demo made."""
+
+    result: "Demo"
+    home: "Home"
+    page: Path
+    picture: Path
+
+
+async def _demo(*, workers: int, cache: Path | None, quiet: bool, **options: Any) -> _Shown:
     from memp_bench.envs.household import Household
-    from memp_bench.studies.demo import ARMS, EXPERT, demo_config, run_demo, telling_pair
-    from memp_bench.studies.figures import learning_curve
-    from memp_bench.studies.learn import learn
-    from memp_bench.studies.pages import write_demo_page
+    from memp_bench.studies.homes import Home
 
-    house = Household(workers=workers, cache=cache)
-    chosen = tuple(range(seeds))
-    expert = out / "expert.db"
-
-    def make_memory(config: "RunConfig", file: Path, meter: "Meter") -> "AsyncProceduralMemory":
-        if memory:
-            run = f"{out.name}/{file.parent.relative_to(out / 'runs')}"
-            if config.source:
-                start_from_namespace(memory, f"{out.name}/expert", run)
-            return memory_of(config, memory, None, meter, namespace=run)
-        start_from(expert if config.source else None, file)
-        return memory_of(config, file, None, meter)
-
+    out, memory = options["out"], options.pop("memory")
+    home = Home.settle(out, memory)
     out.mkdir(parents=True, exist_ok=True)
+    house = Household(workers=workers, cache=cache)
     try:
-        with progress("watching the expert", expert_games, quiet=quiet) as advance:
-            config = demo_config(model, games, every, 0, EXPERT).model_copy(update={"update": "vanilla"})
-            first = (
-                memory_of(config, memory, None, Meter(), namespace=f"{out.name}/expert")
-                if memory
-                else memory_of(config, expert, None, Meter())
-            )
-            async with first as watching:
-                train = house.tasks("train", games=expert_games)
-                await learn(watching, house, train, on_task=advance)
-        with progress("playing (simulated agent)", len(ARMS) * seeds * games, quiet=quiet) as advance:
-            result = await run_demo(
-                house,
-                out,
-                model=model,
-                games=games,
-                every=every,
-                seeds=chosen,
-                workers=workers,
-                make_memory=make_memory,
-                on_episode=lambda episode: advance("won" if episode.success else "lost"),
-            )
+        await _watch(house, home, options, quiet=quiet)
+        result = await _play(house, home, options, workers=workers, quiet=quiet)
     finally:
         await house.close()
+    return _Shown(result, home, *_draw(result, options))
+
+
+async def _watch(house: "Household", home: "Home", options: "Mapping[str, Any]", *, quiet: bool) -> None:
+    """Let the expert play, for the memory that one of the arms starts from."""
+    from memp.models.metered import Meter
+    from memp_bench.cli.parts import memory_of
+    from memp_bench.studies.demo import EXPERT, demo_config
+    from memp_bench.studies.learn import learn
+
+    config = demo_config(options["model"], options["games"], options["every"], 0, EXPERT)
+    config, spot = config.model_copy(update={"update": "vanilla"}), home.learned("expert")
+    if isinstance(spot.place, Path):
+        spot.place.parent.mkdir(exist_ok=True)
+    with progress("watching the expert", options["expert_games"], quiet=quiet) as advance:
+        async with memory_of(config, spot, None, Meter()) as memory:
+            await learn(memory, house, house.tasks("train", games=options["expert_games"]), on_task=advance)
+
+
+async def _play(house: "Household", home: "Home", options: "Mapping[str, Any]", *, workers: int, quiet: bool) -> "Demo":
+    """Let the agent play every arm of every seed."""
+    from memp_bench.cli.parts import memory_of
+    from memp_bench.studies.demo import ARMS, run_demo
+    from memp_bench.studies.homes import start_from
+
+    out, seeds = options["out"], tuple(range(options["seeds"]))
+
+    def make_memory(config: "RunConfig", folder: Path, meter: "Meter") -> "AsyncProceduralMemory":
+        spot = home.cell(str(folder.relative_to(out / "runs")))
+        start_from(home.learned("expert") if config.source else None, spot)
+        return memory_of(config, spot, None, meter)
+
+    with progress("playing (simulated agent)", len(ARMS) * len(seeds) * options["games"], quiet=quiet) as advance:
+        return await run_demo(
+            house,
+            out,
+            model=options["model"],
+            games=options["games"],
+            every=options["every"],
+            seeds=seeds,
+            workers=workers,
+            make_memory=make_memory,
+            on_episode=lambda episode: advance("won" if episode.success else "lost"),
+        )
+
+
+def _draw(result: "Demo", options: "Mapping[str, Any]") -> tuple[Path, Path]:
+    """The page of one game played twice, and the learning curve."""
+    from memp_bench.studies.demo import telling_pair
+    from memp_bench.studies.figures import learning_curve
+    from memp_bench.studies.pages import write_demo_page
+
+    out = options["out"]
     picture, page = out / "learning-curve.png", out / "index.html"
     learning_curve(
         picture,
         {arm.name: arm.curves for arm in result.arms},
-        games_per_group=every,
-        title=f"{model} (simulated) on household games, {seeds} seeds",
+        games_per_group=options["every"],
+        title=f"{result.model} (simulated) on household games, {len(result.seeds)} seeds",
     )
-    write_demo_page(page, result, picture, telling_pair(out, chosen))
-    return result, page, picture
+    write_demo_page(page, result, picture, telling_pair(out, result.seeds))
+    return page, picture
 
 
 def _show(result: "Demo") -> None:

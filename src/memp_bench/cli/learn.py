@@ -4,24 +4,35 @@ import asyncio
 import json
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from memp.cli.held import Place
 from memp.cli.output import json_option, progress, reports_errors
 from memp.errors import MempError
+from memp.stores.connect import without_password
 from memp_bench.cli.options import PolicyOption, benchmark_argument, game_options, model_options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from memp.memory import AsyncProceduralMemory
+    from memp.records import Receipt, Skipped, Trajectory
+    from memp_bench.envs.base import Benchmark, Task
+    from memp_bench.envs.expert import Expert
+    from memp_bench.studies.config import RunConfig
 
 
 @click.command()
 @benchmark_argument
 @click.option(
     "--memory",
-    "file",
-    type=click.Path(path_type=Path),
-    default=Path("memp.db"),
+    "place",
+    type=Place(),
+    default="memp.db",
     show_default=True,
-    help="The memory file; made if missing, added to if not.",
+    help="The memory: a file, or postgresql://user@host/database; made if missing, added to if not.",
 )
 @click.option(
     "--expert",
@@ -58,101 +69,65 @@ from memp_bench.cli.options import PolicyOption, benchmark_argument, game_option
 @model_options
 @json_option
 @reports_errors
-def learn(benchmark: str, file: Path, as_json: bool, **options: Any) -> None:
+def learn(benchmark: str, place: Path | str, as_json: bool, **options: Any) -> None:
     """Build a memory from expert trajectories of a train split.
 
     The expert is the game's planner, or ALFWorld's hand-coded one, which searches as a player would. For
     travelplanner it is the annotators, and --plans adds what others planned. Repeating the command after an
     interruption goes on where it stopped.
     """
-    report = asyncio.run(_learn(benchmark, file, as_json=as_json, **options))
+    report = asyncio.run(_learn(benchmark, place, as_json=as_json, **options))
     if as_json:
         click.echo(json.dumps(report, ensure_ascii=False))
         return
     click.echo(
-        f"{report['trajectories']} trajectories, {report['procedures']} procedures in {file} "
+        f"{report['trajectories']} trajectories, {report['procedures']} procedures in {report['memory']} "
         f"(added {report['added']} now, {report['wall_s']:.1f} s)"
     )
     for item in report["skipped"]:
         click.echo(f"  skipped {item['subject']}: {item['reason']}", err=True)
-    click.echo(f"Look at them with: memp memory ls --memory {file}")
+    click.echo(f"Look at them with: memp memory ls --memory {report['memory']}")
 
 
 async def _learn(
     name: str,
-    file: Path,
+    place: Path | str,
     *,
     as_json: bool,
-    expert: Literal["planner", "handcoded"],
-    split: str | None,
-    games: int | None,
-    seed: int,
-    data: Path | None,
-    engine: Literal["fast", "stock"],
-    workers: int,
-    cache: Path | None,
     plans: tuple[Path, ...],
-    gold: bool,
-    keep_above: float,
-    keep_all: bool,
-    build: str,
-    update: str,
     facts: bool,
-    base_url: str | None,
     builder: str | None,
-    embedder: str,
-    timeout: float,
-    concurrency: int,
-    price: tuple[float, float] | None,
-    max_calls: int | None,
-    max_total_tokens: int | None,
-    max_cost: float | None,
+    split: str | None,
+    **options: Any,
 ) -> dict[str, Any]:
-    from memp.models.metered import Budget, Meter
+    from memp.models.metered import Meter
     from memp_bench.benchmarks import benchmark
     from memp_bench.cli import parts
-    from memp_bench.envs.travelplanner.benchmark import TravelPlanner
-    from memp_bench.envs.travelplanner.memories import learnable
     from memp_bench.studies.config import RunConfig
-    from memp_bench.studies.learn import learn as learn_from
-    from memp_bench.studies.learn import remember
+    from memp_bench.studies.homes import Spot
 
+    started = time.monotonic()
     config = RunConfig.parse(
         {
             "benchmark": name,
             "split": parts.default_split(name, split, training=True),
-            "games": games,
-            "seed": seed,
             "model": builder or "rules",
             "builder": builder or "rules",
-            "base_url": base_url,
-            "embedder": embedder,
-            "build": build,
-            "update": update,
             "retrieve": "avefact" if facts else "query",
+            **{key: options[key] for key in ("games", "seed", "base_url", "embedder", "build", "update")},
         }
     )
-    started = time.monotonic()
     if plans and name != "travelplanner":
         raise MempError(f"--plans is for travelplanner; {name} is learned from its expert")
     parts.check_names(config)
-    meter = Meter(Budget(calls=max_calls, tokens=max_total_tokens, cost=max_cost))
-    remote = {"max_concurrency": concurrency, "price": price, "timeout": timeout}
-    writer = None if config.builder == "rules" else parts.agent_model(config, **remote)
-    house = benchmark(name, data=data, engine=engine, workers=workers, cache=cache)
+    meter, spot = Meter(parts.budget_of(options)), Spot(place)
+    writer = None if config.builder == "rules" else parts.agent_model(config, **parts.remote_of(options))
+    house = benchmark(name, **{key: options[key] for key in ("data", "engine", "workers", "cache")})
     try:
-        tasks = house.tasks(config.split, games=games, seed=seed)
-        found = None
-        if isinstance(house, TravelPlanner):  # read before the memory is opened: a missing file makes no memory
-            above = None if keep_all else keep_above
-            own = config.builder == "rules"  # otherwise the model that reads the new tasks reads these too
-            found, skipped = learnable(house, tasks, plans, gold=gold, above=above, facts=own)
-        async with parts.memory_of(config, file, writer, meter) as memory:
-            if found is not None:
-                receipts = await remember(memory, found)
-            else:
-                with progress(f"learning {name} {config.split}", len(tasks), quiet=as_json) as advance:
-                    receipts, skipped = await learn_from(memory, house, tasks, expert=expert, on_task=advance)
+        tasks = house.tasks(config.split, games=config.games, seed=config.seed)
+        found = _written(config, house, tasks, plans, options)  # before the memory is opened: a missing file makes none
+        async with parts.memory_of(config, spot, writer, meter) as memory:
+            receipts, skipped = await _taught(config, memory, house, tasks, found, options["expert"], quiet=as_json)
             stats = memory.stats()
     finally:
         await house.close()
@@ -162,7 +137,7 @@ async def _learn(
     return {
         "benchmark": name,
         "split": config.split,
-        "memory": str(file),
+        "memory": without_password(str(place)),
         "trajectories": stats.trajectories,
         "procedures": sum(stats.procedures.values()),
         "added": sum(len(receipt.added) for receipt in receipts),
@@ -170,3 +145,40 @@ async def _learn(
         "usage": {purpose: used.model_dump() for purpose, used in meter.usage.items()},
         "wall_s": round(time.monotonic() - started, 2),
     }
+
+
+def _written(
+    config: "RunConfig",
+    house: "Benchmark",
+    tasks: "Sequence[Task]",
+    plans: tuple[Path, ...],
+    options: "Mapping[str, Any]",
+) -> "tuple[list[Trajectory], list[Skipped]] | None":
+    """What annotators and others planned, and what of it is left out; None for a benchmark whose expert plays."""
+    from memp_bench.envs.travelplanner.benchmark import TravelPlanner
+    from memp_bench.envs.travelplanner.memories import learnable
+
+    if not isinstance(house, TravelPlanner):
+        return None
+    above = None if options["keep_all"] else options["keep_above"]
+    own = config.builder == "rules"  # otherwise the model that reads the new tasks reads these too
+    return learnable(house, tasks, plans, gold=options["gold"], above=above, facts=own)
+
+
+async def _taught(
+    config: "RunConfig",
+    memory: "AsyncProceduralMemory",
+    house: "Benchmark",
+    tasks: "Sequence[Task]",
+    found: "tuple[list[Trajectory], list[Skipped]] | None",
+    expert: "Expert",
+    *,
+    quiet: bool,
+) -> "tuple[list[Receipt], list[Skipped]]":
+    """Teach the memory what was found, or what the expert does in the tasks."""
+    from memp_bench.studies.learn import learn, remember
+
+    if found is not None:
+        return await remember(memory, found[0]), found[1]
+    with progress(f"learning {config.benchmark} {config.split}", len(tasks), quiet=quiet) as advance:
+        return await learn(memory, house, tasks, expert=expert, on_task=advance)

@@ -33,6 +33,45 @@ class PolicyOption(click.Option):
 
 benchmark_argument = click.argument("benchmark", metavar="alfworld|household|travelplanner")
 
+workers_option = click.option(
+    "--workers", type=click.IntRange(1), default=8, show_default=True, help="Episodes played at once."
+)
+cache_option = click.option("--cache", type=click.Path(path_type=Path), help="Folder for generated and unpacked games.")
+
+
+def _address(context: click.Context, option: click.Parameter, given: str | None) -> str | None:
+    from memp.stores.connect import is_url
+
+    if given is not None and not is_url(given):
+        raise click.BadParameter("give postgresql://user@host/database; without it memories are files in --out")
+    return given
+
+
+memory_option = click.option(
+    "--memory",
+    callback=_address,
+    help="Keep memories in this database (postgresql://user@host/database) instead of files in --out.",
+)
+base_url_option = click.option("--base-url", help="An OpenAI-compatible server (vLLM, Ollama, OpenRouter ...).")
+price_option = click.option(
+    "--price", type=float, nargs=2, help="US dollars per million tokens, in and out, for unlisted models."
+)
+asking_options = together(
+    click.option(
+        "--timeout",
+        type=click.FloatRange(0, min_open=True),
+        default=60.0,
+        show_default=True,
+        help="Seconds without an answer after which a request is made again.",
+    ),
+    click.option("--concurrency", type=click.IntRange(1), default=8, show_default=True, help="Model requests at once."),
+)
+cap_options = together(
+    click.option("--max-calls", type=click.IntRange(1), help="Stop before more model calls than this are made."),
+    click.option("--max-total-tokens", type=click.IntRange(1), help="Stop once so many tokens are used."),
+    click.option("--max-cost", type=click.FloatRange(0, min_open=True), help="Stop once so many US dollars are spent."),
+)
+
 game_options = together(
     click.option(
         "--split",
@@ -55,8 +94,8 @@ game_options = together(
         show_default=True,
         help="stock is TextWorld as shipped: the same games, much slower.",
     ),
-    click.option("--workers", type=click.IntRange(1), default=8, show_default=True, help="Games played at once."),
-    click.option("--cache", type=click.Path(path_type=Path), help="Folder for generated and unpacked games."),
+    workers_option,
+    cache_option,
 )
 
 travel_options = together(
@@ -79,25 +118,14 @@ policy_options = together(
 )
 
 model_options = together(
-    click.option("--base-url", help="An OpenAI-compatible server (vLLM, Ollama, OpenRouter ...)."),
+    base_url_option,
     click.option(
         "--builder",
         help="Who writes scripts, facts and corrections: rules, or a model. Default: the agent's model; "
         "rules when that is simulated.",
     ),
     click.option("--embedder", default="static", show_default=True, help="static, or openai:NAME."),
-    click.option(
-        "--timeout",
-        type=click.FloatRange(0, min_open=True),
-        default=60.0,
-        show_default=True,
-        help="Seconds without an answer after which a request is made again.",
-    ),
-    click.option("--concurrency", type=click.IntRange(1), default=8, show_default=True, help="Model requests at once."),
-    click.option(
-        "--price", type=float, nargs=2, help="US dollars per million tokens, in and out, for unlisted models."
-    ),
-    click.option("--max-calls", type=click.IntRange(1), help="Stop before more model calls than this are made."),
-    click.option("--max-total-tokens", type=click.IntRange(1), help="Stop once so many tokens are used."),
-    click.option("--max-cost", type=float, help="Stop once so many US dollars are spent."),
+    asking_options,
+    price_option,
+    cap_options,
 )

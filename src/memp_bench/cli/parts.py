@@ -1,27 +1,25 @@
 """Models and memories as the commands' options describe them."""
 
 import math
-import sqlite3
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from memp.build import build_policy
 from memp.errors import MempError
 from memp.memory import AsyncProceduralMemory
 from memp.models.base import ChatModel
-from memp.models.metered import Meter, Metered
+from memp.models.metered import Budget, Meter, Metered
 from memp.models.registry import embedder as named_embedder
 from memp.records import now
 from memp.stores.connect import connect
-from memp.stores.sqlite import SqliteStore
 from memp.update.discard import Discard
 from memp.update.guard import Guard
 from memp_bench import baselines
 from memp_bench.agents.registry import backbone, check
 from memp_bench.studies.config import RunConfig
+from memp_bench.studies.homes import Spot
 
 SUCCESS_AT = {"travelplanner": math.nextafter(0.8, 1.0)}
 """Reward from which a memory takes a trajectory for a success, where that is not 1. The paper: above 0.8."""
@@ -90,6 +88,22 @@ def builder_model(config: RunConfig, agent: ChatModel, **remote: Any) -> ChatMod
     return _named(config.builder, config.model_copy(update={"base_url": config.builder_address}), remote)
 
 
+@asynccontextmanager
+async def models_of(config: RunConfig, **remote: Any) -> AsyncIterator[tuple[ChatModel, ChatModel | None]]:
+    """The models of a run, the one that acts and the one that writes procedures; closed at the end.
+
+    Raises:
+        UnknownName, MissingKey, MissingExtra: one of them could not be asked.
+    """
+    agent = agent_model(config, **remote)
+    writer = builder_model(config, agent, **remote) if config.memory else None
+    try:
+        yield agent, writer
+    finally:
+        for model in {id(model): model for model in (agent, writer) if model is not None}.values():
+            await model.close()
+
+
 def _named(name: str, config: RunConfig, remote: dict[str, Any]) -> ChatModel:
     made = backbone(name, base_url=config.base_url, seed=config.seed, **({} if name.startswith("sim:") else remote))
     check(made)
@@ -109,15 +123,14 @@ def check_names(config: RunConfig) -> None:
 
 def memory_of(
     config: RunConfig,
-    file: Path | str,
+    spot: Spot,
     builder: ChatModel | None,
     meter: Meter,
     *,
-    namespace: str = "default",
     clock: Callable[[], datetime] = now,
 ) -> AsyncProceduralMemory:
-    """The run's memory in `file`, or in a namespace of the database at that address."""
-    store = connect(file)
+    """The run's memory at its spot."""
+    store, namespace = connect(spot.place), spot.namespace
     success_at = SUCCESS_AT.get(config.benchmark, 1.0)
     chosen = baselines.policies(
         config.retrieve,
@@ -163,32 +176,11 @@ def default_split(benchmark: str, split: str | None, *, training: bool) -> str:
     return {"alfworld": "valid_seen", "household": "seen"}.get(benchmark, "validation")
 
 
-def existing(file: Path) -> Path:
-    """`file`, which must be there.
-
-    Raises:
-        MempError: it is not.
-    """
-    if not file.exists():
-        raise MempError(f"there is no memory at {file}; make one with `memp learn`, or give --memory none")
-    return file
+def remote_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The command's options of models behind a wire."""
+    return {"timeout": options["timeout"], "max_concurrency": options["concurrency"], "price": options["price"]}
 
 
-def start_from(source: Path | None, file: Path) -> None:
-    """Give the run its own copy of the memory, once and whole."""
-    if source is None or file.exists():
-        return
-    SqliteStore(source, create=False).close()  # a clear error if it is no memory
-    part = file.with_suffix(".part")
-    part.unlink(missing_ok=True)
-    with sqlite3.connect(source) as db:
-        db.execute("VACUUM INTO ?", (str(part),))
-    db.close()
-    part.replace(file)
-
-
-def start_from_namespace(place: str, source: str, namespace: str) -> None:
-    """Give the run its own copy of a namespace of a database, once and whole."""
-    with closing(connect(place)) as store:
-        if namespace not in store.namespaces():
-            store.load((namespace, entry) for entry in store.dump(source))
+def budget_of(options: Mapping[str, Any]) -> Budget:
+    """The command's caps."""
+    return Budget(calls=options["max_calls"], tokens=options["max_total_tokens"], cost=options["max_cost"])

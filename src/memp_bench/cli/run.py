@@ -3,12 +3,15 @@
 import asyncio
 import hashlib
 import random
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from memp.cli.output import json_option, progress, reports_errors, table
+from memp.errors import MempError
+from memp.stores.connect import connect
 from memp_bench.cli.options import (
     benchmark_argument,
     game_options,
@@ -19,12 +22,20 @@ from memp_bench.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from memp.models.base import ChatModel
     from memp_bench.agents.episode import Episode
-    from memp_bench.envs.base import Task
+    from memp_bench.envs.base import Benchmark, Task
     from memp_bench.studies.config import RunConfig
+    from memp_bench.studies.homes import Spot
     from memp_bench.studies.summary import Summary
+
+_HOW: Final = (
+    *("data", "engine", "workers", "pool", "cache", "out"),
+    *("timeout", "concurrency", "price", "max_calls", "max_total_tokens", "max_cost"),
+)
+"""Options that are no part of what the run is."""
 
 
 @click.command()
@@ -37,7 +48,8 @@ if TYPE_CHECKING:
     "memory_file",
     default="none",
     show_default=True,
-    help="A memory to start from, `new` for an empty one, or `none`. The file is copied, never changed.",
+    help="A memory to start from (a file, or postgresql://user@host/database), `new` for an empty one, or `none`. It "
+    "is copied, never changed.",
 )
 @policy_options
 @click.option("--every", type=click.IntRange(1), default=10, show_default=True, help="Update after so many tasks (t).")
@@ -80,8 +92,6 @@ def run(benchmark: str, as_json: bool, **options: Any) -> None:
     Tasks are played in groups of --every; the memory changes only between groups. Ctrl-C loses nothing: repeating
     the command goes on. Episodes, the run's own memory and the summary are in --out.
     """
-    from memp.errors import MempError
-
     summary = asyncio.run(_run(benchmark, as_json=as_json, **options))
     if as_json:
         click.echo(summary.model_dump_json())
@@ -121,65 +131,73 @@ def show(summary: "Summary") -> None:
     click.echo(f"{summary.wall_s:.1f} s; episodes and memory are in {summary.out}")
 
 
-async def _run(
-    name: str,
-    *,
-    as_json: bool,
-    memory_file: str,
-    games: int | None,
-    seed: int,
-    data: Path | None,
-    engine: Literal["fast", "stock"],
-    workers: int,
-    pool: str,
-    cache: Path | None,
-    out: Path | None,
-    timeout: float,
-    concurrency: int,
-    price: tuple[float, float] | None,
-    max_calls: int | None,
-    max_total_tokens: int | None,
-    max_cost: float | None,
-    **config_options: Any,
-) -> "Summary":
-    from memp.models.metered import Budget, Metered
+async def _run(name: str, *, as_json: bool, memory_file: str, **options: Any) -> "Summary":
+    from memp_bench.cli import parts
+
+    how = {key: options.pop(key) for key in _HOW}
+    source = _source(memory_file)
+    config = _config(name, memory_file, source, **options)
+    parts.check_names(config)
+    async with parts.models_of(config, **parts.remote_of(how)) as models:
+        house = _house(config, how)
+        try:
+            folder = how["out"] or Path("runs") / _slug(config)
+            summary = await _play(config, house, models, source, folder, how, quiet=as_json)
+        finally:
+            await house.close()
+    skipped = tuple(getattr(house, "skipped", ()))
+    summary = summary.model_copy(update={"failed": (*skipped, *summary.failed)})
+    (folder / "summary.json").write_text(summary.model_dump_json(indent=2) + "\n")
+    return summary
+
+
+def _house(config: "RunConfig", how: "Mapping[str, Any]") -> "Benchmark":
     from memp_bench.benchmarks import benchmark
+    from memp_bench.envs.slots import pool_maker
+
+    way = config.options or {"mode": "two-stage", "strategy": "direct"}
+    return benchmark(
+        config.benchmark,
+        data=how["data"],
+        engine=how["engine"],
+        workers=how["workers"],
+        cache=how["cache"],
+        mode=way["mode"],
+        strategy=way["strategy"],
+        pools=pool_maker(how["pool"]),
+    )
+
+
+async def _play(
+    config: "RunConfig",
+    house: "Benchmark",
+    models: "tuple[ChatModel, ChatModel | None]",
+    source: "Spot | None",
+    folder: Path,
+    how: "Mapping[str, Any]",
+    *,
+    quiet: bool,
+) -> "Summary":
+    """Play the stream, or go on with it."""
+    from memp.models.metered import Metered
     from memp_bench.cli import parts
     from memp_bench.envs.base import PlansWithModel
-    from memp_bench.envs.slots import pool_maker
+    from memp_bench.studies.homes import Spot, start_from
     from memp_bench.studies.ledger import Ledger
     from memp_bench.studies.stream import Stream
 
-    source = None if memory_file in ("none", "new") else parts.existing(Path(memory_file))
-    config = _config(name, memory_file, source, games=games, seed=seed, **config_options)
-    parts.check_names(config)
-    remote = {"max_concurrency": concurrency, "price": price, "timeout": timeout}
-    agent = parts.agent_model(config, **remote)
-    writer = parts.builder_model(config, agent, **remote) if config.memory else None
-    way = config.options or {"mode": "two-stage", "strategy": "direct"}
-    house = benchmark(
-        name,
-        data=data,
-        engine=engine,
-        workers=workers,
-        cache=cache,
-        mode=way["mode"],
-        strategy=way["strategy"],
-        pools=pool_maker(pool),
-    )
+    agent, writer = models
+    tasks = in_stream_order(house.tasks(config.split, games=config.games, seed=config.seed), config.seed)
+    config.claim(folder)  # the first thing that is written: whatever was wrong with the command is known by now
+    meter, spot = Ledger(folder / "usage.jsonl", parts.budget_of(how)), Spot(folder / "memory.db")
+    if isinstance(house, PlansWithModel):
+        house.plan_with(Metered(agent, meter))
     memory = None
     try:
-        tasks = in_stream_order(house.tasks(config.split, games=games, seed=seed), seed)
-        folder = out or Path("runs") / _slug(config)
-        config.claim(folder)  # the first thing that is written: whatever was wrong with the command is known by now
-        meter = Ledger(folder / "usage.jsonl", Budget(calls=max_calls, tokens=max_total_tokens, cost=max_cost))
-        if isinstance(house, PlansWithModel):
-            house.plan_with(Metered(agent, meter))
         if config.memory:
-            parts.start_from(source, folder / "memory.db")
-            memory = parts.memory_of(config, folder / "memory.db", writer, meter)
-        with progress(f"{name} {config.split}", len(tasks), quiet=as_json) as advance:
-            tally = _Tally(advance)
+            start_from(source, spot, config.embedder)
+            memory = parts.memory_of(config, spot, writer, meter)
+        with progress(f"{config.benchmark} {config.split}", len(tasks), quiet=quiet) as advance:
             stream = Stream(
                 config,
                 house,
@@ -187,28 +205,21 @@ async def _run(
                 memory,
                 folder,
                 meter=meter,
-                workers=workers,
-                on_episode=tally.add,
-                record=parts.may_learn(name, config.split),
-                longest=parts.LONGEST_SEEN.get(name),
+                workers=how["workers"],
+                on_episode=_Tally(advance).add,
+                record=parts.may_learn(config.benchmark, config.split),
+                longest=parts.LONGEST_SEEN.get(config.benchmark),
             )
-            summary = await stream.run(tasks)
+            return await stream.run(tasks)
     finally:
-        await house.close()
-        for model in {id(m): m for m in (agent, writer) if m is not None}.values():
-            await model.close()
         if memory is not None:
             await memory.close()
-    skipped = tuple(getattr(house, "skipped", ()))
-    summary = summary.model_copy(update={"failed": (*skipped, *summary.failed)})
-    (folder / "summary.json").write_text(summary.model_dump_json(indent=2) + "\n")
-    return summary
 
 
 def _config(
     name: str,
     memory_file: str,
-    source: Path | None,
+    source: "Spot | None",
     *,
     model: str,
     split: str | None,
@@ -266,15 +277,27 @@ class _Tally:
         self._advance(f"{self._won}/{self._played} won")
 
 
-def _digest(source: Path) -> str:
-    """Names the content of a memory file."""
-    from memp.stores.sqlite import SqliteStore
+def _source(memory: str) -> "Spot | None":
+    """The memory to start from; None for an empty one, or none.
 
-    store = SqliteStore(source, create=False)
-    try:
-        heads = [(h.id, h.changed) for name in store.namespaces() for h in store.heads(name, "")]
-    finally:
-        store.close()
+    Raises:
+        MempError: it is not there.
+    """
+    from memp_bench.studies.homes import Spot, place_of
+
+    if memory in ("none", "new"):
+        return None
+    spot = Spot(place_of(memory))
+    if not spot.there():
+        raise MempError(f"there is no memory at {spot.told}; make one with `memp learn`, or give --memory none")
+    return spot
+
+
+def _digest(source: "Spot") -> str:
+    """Names the content of a memory."""
+    with closing(connect(source.place, create=False)) as store:
+        names = store.namespaces() if isinstance(source.place, Path) else [source.namespace]
+        heads = [(h.id, h.changed) for name in names for h in store.heads(name, "")]
     return hashlib.sha256(repr(heads).encode()).hexdigest()[:16]
 
 

@@ -147,28 +147,41 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def _laboratory(order: Order) -> "Laboratory":
+    from memp_bench.cli.parts import remote_of
     from memp_bench.studies.laboratory import Laboratory, Settings
 
     options = order.options
-    remote = {"timeout": options["timeout"], "max_concurrency": options["concurrency"], "price": price_of(order)}
-    settings = Settings(order.out, options["workers"], options["data"], options["cache"], options["only"], remote)
-    settings = settings._replace(pool=options["pool"])
+    remote = remote_of({**options, "price": price_of(order)})
+    settings = Settings(
+        order.out,
+        options["workers"],
+        options["data"],
+        options["cache"],
+        options["only"],
+        remote,
+        pool=options["pool"],
+    )
     return Laboratory(order.study, order.size, settings, limits=limits_of(order))
 
 
 async def _play(order: Order, *, as_json: bool) -> "Manifest":
+    from memp.stores.connect import connect, without_password
     from memp_bench.studies.collect import note_command, write_recall
+    from memp_bench.studies.homes import Home
 
     laboratory = _laboratory(order)
     try:
         laboratory.check()
+        if order.memory is not None:
+            connect(order.memory).close()  # whether it answers, before anything is written
         manifest = _now(order, laboratory.data_digests()).claim(order.out, accept=order.options["accept_change"])
-        note_command(order.out, sys.argv[1:])
+        home = Home(order.out, order.memory, manifest.memories.name if manifest.memories else "")
+        note_command(order.out, [without_password(word) for word in sys.argv[1:]])
         with progress(f"study {order.study.name}", laboratory.total(), quiet=as_json) as advance:
             if order.study.kind == "runs":
-                await laboratory.run(advance=advance)
+                await laboratory.run(advance=advance, home=home)
                 return manifest
-            results = await laboratory.recall(smoke=order.smoke, advance=advance)
+            results = await laboratory.recall(smoke=order.smoke, advance=advance, home=home)
         write_recall(order.out, results)
     finally:
         await laboratory.close()
@@ -176,10 +189,17 @@ async def _play(order: Order, *, as_json: bool) -> "Manifest":
 
 
 def _now(order: Order, data: dict[str, str]) -> "Manifest":
+    from memp_bench.studies.homes import Kept
     from memp_bench.studies.manifest import Manifest
 
     return Manifest.of(
-        order.study, order.size, smoke=order.smoke, file=order.file, overrides=order.overrides, data=data
+        order.study,
+        order.size,
+        smoke=order.smoke,
+        file=order.file,
+        overrides=order.overrides,
+        data=data,
+        memories=None if order.memory is None else Kept.of(order.memory, order.out),
     )
 
 

@@ -5,7 +5,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from memp_bench.cli.options import pool_option, together
+from memp_bench.cli.options import (
+    asking_options,
+    base_url_option,
+    cache_option,
+    cap_options,
+    memory_option,
+    pool_option,
+    price_option,
+    together,
+    workers_option,
+)
 
 if TYPE_CHECKING:
     from memp_bench.studies.manifest import Manifest
@@ -19,34 +29,24 @@ identity_options = together(
     click.option("--builder", help="Have this model write memories; default: the agent, rules when that is simulated."),
     click.option("--teacher", help="Have this model play training tasks where memories are learned from played ones."),
     click.option("--embedder", help="Embed with this: static, or openai:NAME."),
-    click.option("--base-url", help="An OpenAI-compatible server (vLLM, Ollama, OpenRouter ...) for all of them."),
+    base_url_option,
     click.option("--builder-base-url", help="Another server for builder and teacher, or `provider`."),
-    click.option(
-        "--price", type=float, nargs=2, help="US dollars per million tokens, in and out, for unlisted models."
-    ),
+    price_option,
     click.option("--runner", type=click.Choice(["local", "inspect"]), help="Who runs episodes; default: the study's."),
 )
 
 run_options = together(
+    memory_option,
     click.option(
         "--only", default="", help="Only cells whose label (place / backbone / arm / seed) holds this; recall: places."
     ),
-    click.option("--workers", type=click.IntRange(1), default=8, show_default=True, help="Episodes played at once."),
+    workers_option,
     pool_option,
-    click.option("--max-cost", type=click.FloatRange(0, min_open=True), help="Stop once so many US dollars are spent."),
-    click.option("--max-total-tokens", type=click.IntRange(1), help="Stop once so many tokens are used."),
-    click.option("--max-calls", type=click.IntRange(1), help="Stop before more model calls than this are made."),
+    cap_options,
     click.option("--max-hours", type=click.FloatRange(0, min_open=True), help="Stop after so many hours."),
     click.option("--data", type=click.Path(path_type=Path), help="The benchmarks' data; default: MEMP_DATA."),
-    click.option("--cache", type=click.Path(path_type=Path), help="Folder for generated and unpacked games."),
-    click.option(
-        "--timeout",
-        type=click.FloatRange(0, min_open=True),
-        default=60.0,
-        show_default=True,
-        help="Seconds without an answer after which a request is made again.",
-    ),
-    click.option("--concurrency", type=click.IntRange(1), default=8, show_default=True, help="Model requests at once."),
+    cache_option,
+    asking_options,
     click.option(
         "--accept-change",
         is_flag=True,
@@ -69,6 +69,8 @@ class Order(NamedTuple):
     """As the manifest names it."""
     overrides: dict[str, str]
     out: Path
+    memory: str | None
+    """The database that memories are in, with its password if one was given; None: files in `out`."""
     options: dict[str, Any]
 
 
@@ -90,7 +92,7 @@ def _made(name: str, smoke: bool, overrides: dict[str, str], options: dict[str, 
     size = overridden(loaded.smoke if smoke else loaded.full, overrides)
     out = options.pop("out") or Path("runs") / f"study-{loaded.name}{'-smoke' if smoke else ''}"
     file = name if name in catalog.names() else str(Path(name).resolve())
-    return Order(loaded, size, smoke, file, overrides, out, options)
+    return Order(loaded, size, smoke, file, overrides, out, options.pop("memory", None), options)
 
 
 def there_in(name: str, options: dict[str, Any]) -> Order:
@@ -102,6 +104,8 @@ def there_in(name: str, options: dict[str, Any]) -> Order:
         folder = options["out"] or Path("runs") / f"study-{folder.stem}{'-smoke' if smoke else ''}"
     options["out"] = folder
     begun = begun_in(folder)
+    if options.get("memory") is None and begun.memories is not None:
+        options["memory"] = begun.memories.address
     return _made(begun.file, begun.smoke, dict(begun.overrides), options)
 
 

@@ -103,7 +103,7 @@ async def run_demo(
             folder = arm_folder(out, seed, arm)
             config.claim(folder)
             meter = Ledger(folder / "usage.jsonl")
-            memory = make_memory(config, folder / "memory.db", meter) if config.memory else None
+            memory = make_memory(config, folder, meter) if config.memory else None
             try:
                 agent = backbone(model, seed=seed)
                 stream = Stream(

@@ -1,28 +1,28 @@
 """Runs a study in a folder: learned memories first, then every cell as a stream; stopped at any moment, it goes on."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from memp.errors import BudgetExceeded, MempError, MissingExtra
 from memp.models.base import ChatModel
-from memp.models.metered import Metered
-from memp_bench.agents.episode import Episode
 from memp_bench.agents.registry import is_simulated
-from memp_bench.envs.alfworld import ALIASES
-from memp_bench.envs.base import Benchmark, PlansWithModel, Task
+from memp_bench.envs.base import Benchmark, Task
 from memp_bench.envs.slots import pool_maker
 from memp_bench.studies import memories
 from memp_bench.studies.accounts import working
 from memp_bench.studies.cells import CellPlan, MemoryPlan, builder_of, cells, config_of, distinct, memory_of
 from memp_bench.studies.config import RunConfig
 from memp_bench.studies.data import data_digests
+from memp_bench.studies.homes import Home
 from memp_bench.studies.ledger import Ledger
-from memp_bench.studies.outcome import Noted, Outcome, Watch, group_sizes, rates_of, updates_of
+from memp_bench.studies.outcome import Outcome
+from memp_bench.studies.playing import Cell, play
 from memp_bench.studies.results import RecallResults
 from memp_bench.studies.spec import Limits, Place, Size, Study
-from memp_bench.studies.stream import Interrupted, Stream
+from memp_bench.studies.stream import Interrupted
 
 
 class Settings(NamedTuple):
@@ -53,6 +53,7 @@ class Laboratory:
         self.limits = limits or size.limits
         self.plans = cells(study, size)
         self._pools = pool_maker(settings.pool)
+        self._home = Home(self.out)
         self._houses: dict[tuple[object, ...], Benchmark] = {}
         self._tasks: dict[tuple[object, ...], Sequence[Task]] = {}
         self.chosen = tuple(plan for plan in self.plans if settings.only.lower() in plan.label.lower())
@@ -169,20 +170,22 @@ class Laboratory:
 
     # -- running -----------------------------------------------------------------------------------------
 
-    async def run(self, *, advance: Callable[[str], None]) -> None:
+    async def run(self, *, advance: Callable[[str], None], home: Home | None = None) -> None:
         """Run what is missing in the folder, which is this study's (`Manifest.claim`).
 
-        `advance` is called with a note after every episode, also after those that are there already.
+        `advance` is called with a note after every episode, also after those that are there already. Memories are in
+        the folder, or where `home` says.
 
         Raises:
             Interrupted, BudgetExceeded: stopped early; everything so far is in the folder.
         """
+        self._home = home or self._home
         async with working(self.out, self.limits, buys=self.buys()) as meter:
             for plan in distinct(self.chosen):
                 await self._labelled(plan, meter, advance)
 
-    async def recall(self, *, smoke: bool, advance: Callable[[str], None]) -> RecallResults:
-        """Score retrieval in the folder, for a study of kind `recall`; `advance` is called as by `run`.
+    async def recall(self, *, smoke: bool, advance: Callable[[str], None], home: Home | None = None) -> RecallResults:
+        """Score retrieval in the folder, for a study of kind `recall`; arguments are as of `run`.
 
         Raises:
             BudgetExceeded: stopped early; memories that are finished, and embeddings, are in the folder.
@@ -196,7 +199,7 @@ class Laboratory:
                 smoke=smoke,
                 workers=self.settings.workers,
                 advance=advance,
-                folder=self.out / "memories",
+                home=home or self._home,
                 data=self.settings.data,
                 cache=self.settings.cache,
                 only=self.settings.only,
@@ -214,77 +217,40 @@ class Laboratory:
             raise Interrupted(f"{plan.label}: {error}", hopeless=error.exit_code == 1) from None
 
     async def _cell(self, plan: CellPlan, meter: Ledger, advance: Callable[[str], None]) -> None:
-        from memp_bench.cli import parts
-
-        folder = self.out / "runs" / plan.slug
         learned = memory_of(plan, self.size)
-        bench = memories.Bench(self._plain(plan), meter, self.settings.workers, self._model, advance)
         if learned is not None:
-            await self._memory(learned, bench, plan)
-        tasks = self.tasks(plan)
+            await self._memory(learned, plan, meter, advance)
+        tasks, folder = self.tasks(plan), self.out / "runs" / plan.slug
         if Outcome.read(folder) is not None:
             for _ in tasks:
                 advance(plan.label)
             return
         config = config_of(plan, self.size)
         config.claim(folder)
-        house = self.house(plan.place)
-        agent = parts.agent_model(config, **self.settings.remote)
-        writer = parts.builder_model(config, agent, **self.settings.remote) if config.memory else None
-        if isinstance(house, PlansWithModel):
-            house.plan_with(Metered(agent, meter))
-        watch, memory = Watch(len(tasks)), None
+        cell = Cell(
+            config,
+            self.house(plan.place),
+            folder,
+            spot=self._home.cell(plan.slug),
+            source=memories.source_of(self._home, learned) if learned else None,
+            meter=meter,
+            advance=partial(advance, plan.label),
+            workers=self.settings.workers,
+            player=self.size.runner,
+            remote=self.settings.remote,
+        )
+        (await play(cell, tasks)).write(folder)
 
-        def seen(episode: Episode) -> None:
-            watch.add(episode)
-            advance(plan.label)
-
-        try:
-            if config.memory:
-                source = memories.file_of(self.out / "memories", learned) if learned else None
-                parts.start_from(source, folder / "memory.db")
-                noted = Noted(writer, folder / "written.jsonl") if writer is not None else None
-                memory = parts.memory_of(config, folder / "memory.db", noted, meter)
-            stream = Stream(
-                config,
-                house,
-                agent,
-                memory,
-                folder,
-                meter=meter,
-                workers=self.settings.workers,
-                player=self.size.runner,
-                on_episode=seen,
-                record=parts.may_learn(config.benchmark, config.split),
-                longest=parts.LONGEST_SEEN.get(config.benchmark),
-            )
-            await stream.run(tasks)
-            stats = memory.stats() if memory is not None else None
-        finally:
-            for model in {id(m): m for m in (agent, writer) if m is not None}.values():
-                await model.close()
-            if memory is not None:
-                await memory.close()
-        split = ALIASES.get(config.split, config.split)
-        damaged = sum(f"/{split}/" in item.subject for item in getattr(house, "skipped", ()))
-        done = Outcome(simulated=agent.simulated, groups=group_sizes(folder), damaged=damaged)
-        if stats is not None:
-            held = sum(stats.procedures.values())
-            updates, skipped = updates_of(folder, procedures=held, trajectories=stats.trajectories)
-            done = done.model_copy(update={"updates": updates, "skipped": skipped})
-        episodes = [episode for group in done.episodes(folder) for episode in group]
-        done.model_copy(update={"rates": rates_of(house, episodes)}).write(folder)
-
-    async def _memory(self, learned: MemoryPlan, bench: memories.Bench, plan: CellPlan) -> None:
+    async def _memory(self, learned: MemoryPlan, plan: CellPlan, meter: Ledger, advance: Callable[[str], None]) -> None:
         """Make the cell's learned memory, unless another cell had it made in this process."""
-        folder = self.out / "memories"
+        bench = memories.Bench(self._plain(plan), meter, self.settings.workers, self._model, advance)
         first = self.memory_plans()[learned.slug][1].slug == plan.slug
-        if memories.made(folder, learned) is None:
-            await memories.make(learned, folder, bench)
+        if memories.made(self.out / "memories", learned) is None:
+            await memories.make(learned, self._home, bench)
         elif first:
             for _ in self._train(learned, plan):
-                bench.advance("learned")
-        await memories.warm(learned, folder, plan.backbone.embedder, bench)
+                advance("learned")
+        await memories.warm(learned, self._home, plan.backbone.embedder, bench)
 
     def _model(self, name: str, config: RunConfig) -> ChatModel:
         from memp_bench.cli import parts

@@ -8,7 +8,7 @@ import hashlib
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 
 from memp.errors import MempError, RecordError
 from memp.records import Record
+from memp_bench.studies.homes import Kept
 from memp_bench.studies.spec import Size, Study
 
 FILE: Final = "study.json"
@@ -58,6 +59,8 @@ class Manifest(Record):
     commit: str
     data: Mapping[str, str]
     versions: Mapping[str, str]
+    memories: Kept | None = None
+    """The database that memories are in; None: they are files in the folder."""
     accepted: tuple[str, ...] = ()
     """Differences that a resume was told to accept."""
 
@@ -71,6 +74,7 @@ class Manifest(Record):
         file: str,
         overrides: Mapping[str, str],
         data: Mapping[str, str],
+        memories: Kept | None = None,
     ) -> Self:
         """What holds now."""
         resolved = study.model_dump(mode="json", exclude={"full", "smoke", *_ONLY_SHOWN})
@@ -85,6 +89,7 @@ class Manifest(Record):
             commit=commit(),
             data=data,
             versions=versions(),
+            memories=memories,
         )
 
     @classmethod
@@ -115,7 +120,7 @@ class Manifest(Record):
             Changed: the folder is another study's, or study, data, code or packages changed; shows what.
             MempError: the folder holds something else, or cannot be written.
         """
-        there = self.read(folder)
+        there = before = self.read(folder)
         if there is None:
             _empty(folder)
             self.write(folder)
@@ -124,19 +129,25 @@ class Manifest(Record):
             raise Changed(
                 f"{folder} holds the study {_called(there)}, not {_called(self)}; choose another --out or remove it"
             )
-        differs = differences(there, self)
-        if not differs:
-            known = there.model_copy(update={"data": {**self.data, **there.data}})
-            if known != there:  # data that was not there when other cells were run
-                known.write(folder)
-            return known
+        there = _here(there, folder)
+        if differs := differences(there, self):
+            return self._accepted(there, folder, differs, accept=accept)
+        known = there.model_copy(update={"data": {**self.data, **there.data}})
+        if known != before:  # data that was not there when other cells were run, or the folder was moved
+            known.write(folder)
+        return known
+
+    def _accepted(self, there: "Manifest", folder: Path, differs: Sequence[str], *, accept: bool) -> "Manifest":
         if not accept:
             shown = "\n  ".join(differs)
             raise Changed(
                 f"{folder} was begun with something else:\n  {shown}\nStart again with another --out, put it back as "
                 "it was, or give --accept-change to go on all the same (the report will say so)"
             )
-        accepted = self.model_copy(update={"accepted": (*there.accepted, *differs)})
+        memories = self.memories
+        if memories and there.memories:  # moved to another database, by `memp memory copy`
+            memories = memories.model_copy(update={"name": there.memories.name})
+        accepted = self.model_copy(update={"accepted": (*there.accepted, *differs), "memories": memories})
         accepted.write(folder)
         return accepted
 
@@ -157,6 +168,9 @@ def differences(was: Manifest, now: Manifest) -> list[str]:
             if old.get(key) != new.get(key):
                 name = key.removeprefix("file.")
                 lines.append(f"{part} {name}: was {_shown(old, key)}, is {_shown(new, key)}")
+    kept = [manifest.memories.address if manifest.memories else "files in the folder" for manifest in (was, now)]
+    if kept[0] != kept[1]:
+        lines.append(f"memories: were {kept[0]}, are {kept[1]} (--memory)")
     changed = [
         f"code {file}: {'is new' if file not in was.code else 'is gone' if file not in now.code else 'changed'}"
         for file in sorted(was.code.keys() | now.code.keys())
@@ -164,6 +178,24 @@ def differences(was: Manifest, now: Manifest) -> list[str]:
     ]
     rest = len(changed) - _LISTED
     return [*lines, *changed[:_LISTED], *([f"code: and {rest} more files"] if rest > 0 else [])]
+
+
+def _here(there: Manifest, folder: Path) -> Manifest:
+    """The manifest of a folder that may have been moved.
+
+    Raises:
+        Changed: it was copied: two folders would write to the same memories of a database.
+    """
+    if there.memories is None:
+        return there
+    begun, here = Path(there.memories.folder), folder.resolve()
+    original = Manifest.read(begun) if begun != here else None
+    if original and original.memories and original.memories.name == there.memories.name:
+        raise Changed(
+            f"{folder} is a copy of {begun}, and both would use the memories {there.memories.name} in "
+            f"{there.memories.address}; go on in {begun}, or begin anew with another --out"
+        )
+    return there.model_copy(update={"memories": there.memories.model_copy(update={"folder": str(here)})})
 
 
 def _shown(values: Mapping[str, Any], key: str) -> str:

@@ -10,10 +10,11 @@ from memp.memory import AsyncProceduralMemory
 from memp.models.base import ChatModel
 from memp.models.metered import Meter, Metered
 from memp.records import Receipt, Record, Skipped, Trajectory, Usage
-from memp_bench.agents.episode import EpisodeFile, trajectory_of
+from memp_bench.agents.episode import Episode, EpisodeFile, trajectory_of
 from memp_bench.envs.base import Benchmark, PlansWithModel, Task
 from memp_bench.studies.cells import MemoryPlan
 from memp_bench.studies.config import RunConfig
+from memp_bench.studies.homes import Home, Spot
 from memp_bench.studies.outcome import Noted, Watch, written
 from memp_bench.studies.results import Build
 from memp_bench.studies.stream import Stream
@@ -43,11 +44,6 @@ class Bench(NamedTuple):
     advance: Callable[[str], None]
 
 
-def file_of(folder: Path, plan: MemoryPlan) -> Path:
-    """The memory's file."""
-    return folder / f"{plan.slug}.db"
-
-
 def made(folder: Path, plan: MemoryPlan) -> Made | None:
     """What was made; None while it is not finished."""
     try:
@@ -56,7 +52,13 @@ def made(folder: Path, plan: MemoryPlan) -> Made | None:
         return None
 
 
-async def make(plan: MemoryPlan, folder: Path, bench: Bench) -> Made:
+def source_of(home: Home, plan: MemoryPlan) -> Spot | None:
+    """Where the finished memory is, for cells to start from; None when there is nothing in it."""
+    there = made(home.folder / "memories", plan)
+    return None if there is not None and not there.build.trajectories else home.learned(plan.slug)
+
+
+async def make(plan: MemoryPlan, home: Home, bench: Bench) -> Made:
     """Make the memory, or go on where an earlier process stopped.
 
     Raises:
@@ -65,6 +67,7 @@ async def make(plan: MemoryPlan, folder: Path, bench: Bench) -> Made:
     """
     from memp_bench.cli import parts
 
+    folder = home.folder / "memories"
     if there := made(folder, plan):
         return there
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +78,7 @@ async def make(plan: MemoryPlan, folder: Path, bench: Bench) -> Made:
     played, played_skipped, acting = await _played(plan, folder, bench, tasks)
     noted = Noted(writer, notes) if writer is not None else None
     try:
-        async with parts.memory_of(config, file_of(folder, plan), noted, bench.meter) as memory:
+        async with parts.memory_of(config, home.learned(plan.slug), noted, bench.meter) as memory:
             receipts, skipped = await _learn(plan, memory, bench, tasks, played)
             procedures, digest = _content(memory)
             trajectories = memory.stats().trajectories
@@ -101,14 +104,14 @@ async def make(plan: MemoryPlan, folder: Path, bench: Bench) -> Made:
     return done
 
 
-async def warm(plan: MemoryPlan, folder: Path, embedder: str, bench: Bench) -> None:
+async def warm(plan: MemoryPlan, home: Home, embedder: str, bench: Bench) -> None:
     """Have the memory's tasks embedded once, before cells take their copies: an embedder behind a wire costs."""
     from memp_bench.cli import parts
 
     if embedder == "static":
         return
     config = _config(plan).model_copy(update={"embedder": embedder, "retrieve": "query", "update": "vanilla"})
-    async with parts.memory_of(config, file_of(folder, plan), None, bench.meter) as memory:
+    async with parts.memory_of(config, home.learned(plan.slug), None, bench.meter) as memory:
         await memory.retrieve("which tasks are there", k=1, log=False)
 
 
@@ -166,11 +169,20 @@ async def _played(
 
     Played once for all memories that need it: builds are compared on the same trajectories.
     """
-    from memp_bench.cli import parts
-
     if plan.teacher is None:
         return None, [], Usage()
-    config = _config(plan).model_copy(
+    config = _teaching(plan)
+    out = folder / f"{plan.benchmark}-played-{config.digest[:10]}"
+    await _play(config, out, bench, tasks)
+    episodes = [EpisodeFile(out / "episodes" / f"{number:05d}.jsonl").read() for number in range(len(tasks))]
+    used = sum((u for episode in episodes if episode.counted for u in episode.usage.values()), Usage())
+    lost = [Skipped(subject=e.task_id, reason="could not be played") for e in episodes if not e.counted]
+    return [_told(config, episode) for episode in episodes if episode.counted], lost, used
+
+
+def _teaching(plan: MemoryPlan) -> RunConfig:
+    """The teacher's run."""
+    return _config(plan).model_copy(
         update={
             "memory": False,
             "base_url": plan.teacher_base_url,
@@ -180,13 +192,15 @@ async def _played(
             **{what: RunConfig.model_fields[what].default for what in ("builder", "build", "retrieve", "update")},
         }
     )
-    teacher, watch = bench.model(plan.teacher, config), Watch(len(tasks))
-    out = folder / f"{plan.benchmark}-played-{config.digest[:10]}"
+
+
+async def _play(config: RunConfig, out: Path, bench: Bench, tasks: Sequence[Task]) -> None:
+    teacher, watch = bench.model(config.model, config), Watch(len(tasks))
     if isinstance(bench.house, PlansWithModel):
         bench.house.plan_with(Metered(teacher, bench.meter))
 
-    def seen(episode: object) -> None:
-        watch.add(episode)  # type: ignore[arg-type]
+    def seen(episode: Episode) -> None:
+        watch.add(episode)
         bench.advance("learning")
 
     try:
@@ -196,21 +210,18 @@ async def _played(
         await stream.run(tasks)
     finally:
         await teacher.close()
-    episodes = [EpisodeFile(out / "episodes" / f"{number:05d}.jsonl").read() for number in range(len(tasks))]
-    used = sum((u for episode in episodes if episode.counted for u in episode.usage.values()), Usage())
-    longest = parts.LONGEST_SEEN.get(plan.benchmark)
-    found = [
-        trajectory_of(
-            episode,
-            hashlib.sha256(f"{config.digest}/{episode.task_id}".encode()).hexdigest()[:32],
-            source=f"{plan.benchmark}:{episode.task_id}",
-            longest=longest,
-        )
-        for episode in episodes
-        if episode.counted
-    ]
-    lost = [Skipped(subject=e.task_id, reason="could not be played") for e in episodes if not e.counted]
-    return found, lost, used
+
+
+def _told(config: RunConfig, episode: Episode) -> Trajectory:
+    """What the teacher did, as a trajectory of a name that follows from the run."""
+    from memp_bench.cli import parts
+
+    return trajectory_of(
+        episode,
+        hashlib.sha256(f"{config.digest}/{episode.task_id}".encode()).hexdigest()[:32],
+        source=f"{config.benchmark}:{episode.task_id}",
+        longest=parts.LONGEST_SEEN.get(config.benchmark),
+    )
 
 
 def _content(memory: AsyncProceduralMemory) -> tuple[int, str]:

@@ -20,8 +20,9 @@ from memp_bench.envs.wording import reworded
 from memp_bench.envs.wordings import household
 from memp_bench.studies.cells import MemoryPlan
 from memp_bench.studies.config import RunConfig
+from memp_bench.studies.homes import Home, Spot
 from memp_bench.studies.lexical import policy_to_score
-from memp_bench.studies.memories import Bench, file_of, made, make
+from memp_bench.studies.memories import Bench, made, make
 from memp_bench.studies.relevance import Agreement, Subject, ndcg, precision, subject_of
 from memp_bench.studies.results import Interval, RecallResults, RecallScore
 from memp_bench.studies.spec import Learned, Place, Size, Study
@@ -42,7 +43,7 @@ async def score_recall(
     smoke: bool,
     workers: int,
     advance: Callable[[str], None],
-    folder: Path | None = None,
+    home: Home | None = None,
     data: Path | None = None,
     cache: Path | None = None,
     only: str = "",
@@ -55,7 +56,7 @@ async def score_recall(
         study, size, smoke: what to score.
         workers: games played at once while memories are made.
         advance: called with a note for each task learned from, and after each score.
-        folder: where memories are kept, to be used again by the next call; None makes them anew.
+        home: where memories are kept, to be used again by the next call; None makes them anew.
         data, cache, pools: the benchmarks' own (see `memp_bench.benchmarks`).
         only: places whose label holds this, in any case; a note names the others.
         meter: counts what embedders behind a wire take.
@@ -72,6 +73,7 @@ async def score_recall(
     memories: dict[str, int] = {}
     scores: list[RecallScore] = []
     with TemporaryDirectory(prefix="memp-recall-") as temporary:
+        home = home or Home(Path(temporary))
         for place in places:
             house = benchmark(
                 place.benchmark,
@@ -84,19 +86,18 @@ async def score_recall(
             )
             try:
                 plan = plan_of(place, size)
-                if made(folder or Path(temporary), plan):
+                if made(home.folder / "memories", plan):
                     for _ in house.tasks(plan.learned.split, games=plan.learned.games, seed=0):
                         advance("learned")
                 bench = Bench(house=house, meter=meter, workers=workers, model=_no_model, advance=advance)
-                learned = await make(plan, folder or Path(temporary), bench)
+                learned = await make(plan, home, bench)
                 exam = await _exam(house, place, plan)
             finally:
                 await house.close()
-            file = file_of(folder or Path(temporary), plan)
             memories[place.label] = learned.build.procedures
             for policy, name, embedder in _pairs(size.policies, embedders):
                 for wording in size.wordings:
-                    scores.append(await _score(file, exam, wording, policy, name, embedder))
+                    scores.append(await _score(home.learned(plan.slug), exam, wording, policy, name, embedder))
                     advance(f"{policy} {wording}")
     for embedder in embedders.values():
         await embedder.close()
@@ -171,10 +172,12 @@ async def _said(house: Benchmark, task: Task) -> str:
 
 
 async def _score(
-    file: Path, exam: _Exam, wording: str, policy: str, embedder_name: str, embedder: Embedder
+    spot: Spot, exam: _Exam, wording: str, policy: str, embedder_name: str, embedder: Embedder
 ) -> RecallScore:
     chosen = policy_to_score(policy)
-    memory = AsyncProceduralMemory(file, retrieve=chosen, embedder=embedder, k=_K, max_tokens=_NO_LIMIT)
+    memory = AsyncProceduralMemory(
+        spot.place, namespace=spot.namespace, retrieve=chosen, embedder=embedder, k=_K, max_tokens=_NO_LIMIT
+    )
     try:
         sources = _sources(memory)
         about = [exam.known[source] for source in sources.values()]

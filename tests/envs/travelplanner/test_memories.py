@@ -20,6 +20,7 @@ from memp_bench.envs.travelplanner.memories import HAND_IN, gold_trajectories, l
 from memp_bench.envs.travelplanner.memories import trajectory_of_plan as of_plan
 from memp_bench.envs.travelplanner.plans import read_plans
 from memp_bench.studies.config import RunConfig
+from memp_bench.studies.homes import Spot
 from memp_bench.studies.learn import remember
 
 
@@ -248,7 +249,7 @@ def test_learn_show_and_run(world, bench, hard, tmp_path):
 def test_a_reward_above_08_is_a_success_as_in_the_paper(bench, hard, tmp_path):
     config = RunConfig(benchmark="travelplanner", split="train")
     gold = of_plan(bench, hard, hard.gold_plan, agent="x")
-    memory = parts.memory_of(config, tmp_path / "m.db", None, Meter())
+    memory = parts.memory_of(config, Spot(tmp_path / "m.db"), None, Meter())
     with closing(memory.store):
         for reward, success in ((0.8, False), (0.81, True), (1.0, True)):
             assert memory.succeeded(gold.model_copy(update={"reward": reward})) is success
