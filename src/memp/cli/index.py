@@ -38,7 +38,7 @@ def index(name: str, off: bool, path: Path | str, namespace: str) -> None:
     try:
         if not off:
             count = asyncio.run(search_in_store(store, namespace, chosen))
-            click.echo(f"namespace {namespace}: the store searches {count} procedures")
+            click.echo(f"namespace {namespace}: the database searches {count} procedures")
         elif isinstance(store, SearchesVectors):
             store.forget_near(namespace, chosen.fingerprint)
             click.echo(f"namespace {namespace}: every process searches for itself")

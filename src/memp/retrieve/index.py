@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from memp.errors import ModelError
 from memp.models.base import Embedder, Vectors
 from memp.records import SERVABLE, Content
-from memp.stores.vectors import VectorTable
 from memp.stores.base import Head, Store
+from memp.stores.vectors import VectorTable
 
 _AT_ONCE = 2_000
 _UNIT = 1e-4
