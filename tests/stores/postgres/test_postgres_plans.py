@@ -1,6 +1,5 @@
-"""The server's own planner says that every statement reads and writes one namespace (conftest: nothing else is sent)."""
+"""The server's own planner says that each statement is about one namespace; conftest sees that no others are sent."""
 
-import json
 import re
 
 import psycopg

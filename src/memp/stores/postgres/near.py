@@ -18,6 +18,8 @@ from memp.stores.postgres.transaction import Transaction
 _AT_ONCE: Final = 2_000
 _LEAST_EXPLORED: Final = 120
 """Candidates that a search holds (`hnsw.ef_search`), or four times `k`: with 100,000 real tasks 95 % are found."""
+_SPARE: Final = 6
+"""Scored exactly besides those asked for: half floats confuse near equal ones."""
 _FILTERS: Final = {"active": "AND servable", "retired": "AND NOT servable", "any": ""}
 
 
@@ -69,10 +71,10 @@ class Near:
         chosen = _FILTERS[status] + (" AND success" if only_success else "")
         statement = sql.NEAREST.format(kind=kind, filter=chosen)
         wide = {"ef": str(min(1_000, max(_LEAST_EXPLORED, 4 * k)))}
-        asked = {"fingerprint": safe(fingerprint), "vector": np.asarray(vector), "n": k}
+        asked = {"fingerprint": safe(fingerprint), "vector": np.asarray(vector), "n": k + _SPARE}
         rows = self._pool.read_all(namespace, (sql.WIDE, wide), (statement, asked))[1]
         found = [(plain(id), seq, round(float(score), 6)) for id, seq, score in rows]
-        return [(id, score) for id, _, score in sorted(found, key=lambda hit: (-hit[2], hit[1]))]
+        return [(id, score) for id, _, score in sorted(found, key=lambda hit: (-hit[2], hit[1]))[:k]]
 
     def index(self, namespace: str, fingerprint: str, dimensions: int) -> None:
         """Index what was kept, and let everybody who opens the memory from now on search it."""

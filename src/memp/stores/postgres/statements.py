@@ -22,10 +22,10 @@ TICK: Final = """
     INSERT INTO memp.namespaces AS n (namespace, clock, changed)
     VALUES (%(ns)s, (extract(epoch FROM now()) * 1000000)::bigint + %(n)s, 0)
     ON CONFLICT (namespace) DO UPDATE
-    SET clock = greatest(n.clock, (extract(epoch FROM now()) * 1000000)::bigint) + %(n)s, holds = true
+    SET clock = greatest(n.clock + %(n)s, excluded.clock), holds = true
     RETURNING clock, erased_at"""
 """Takes `n` numbers and holds the namespace until the end of the transaction. Numbers follow the clock, so that none
-that a crash took back, and somebody saw, comes again."""
+that a crash took back, and somebody saw, comes again. (Citus wants no now() after DO UPDATE.)"""
 MARK: Final = "INSERT INTO memp.commits (namespace, number) VALUES (%(ns)s, %(number)s)"
 """Says that the transaction which took this number was committed, should its answer be lost."""
 MARKED: Final = "SELECT number FROM memp.commits WHERE namespace = %(ns)s AND number = %(number)s"
@@ -45,9 +45,11 @@ INSERT_TRAJECTORY: Final = """
     VALUES (%(ns)s, %(id)s, %(seq)s, %(body)b, %(reward)s, %(recall_id)s, %(consumed_by)s, %(at)s)"""
 RECORD_TRAJECTORY: Final = """
     INSERT INTO memp.trajectories (namespace, id, body, reward, recall_id, recorded_at, seq)
-    VALUES (%(ns)s, %(id)s, %(body)b, %(reward)s, %(recall_id)s, %(at)s,
-            (SELECT clock - 1 FROM memp.namespaces s WHERE s.namespace = %(ns)s AND s.erased = %(erased)s))"""
-"""With the number that was just taken; none, and so an error, when something was erased since it was asked."""
+    SELECT s.namespace, %(id)s, %(body)b, %(reward)s, %(recall_id)s, %(at)s,
+           CASE WHEN s.erased = %(erased)s THEN s.clock - 1 END
+    FROM memp.namespaces s WHERE s.namespace = %(ns)s"""
+"""With the number that was just taken; none, and so an error, when something was erased since it was asked.
+The namespace comes from a row beside it, here and below: so Citus sends the statement to the shard as it is."""
 TRAJECTORY: Final = "SELECT body, recall_id FROM memp.trajectories WHERE namespace = %(ns)s AND id = %(id)s"
 TRAJECTORIES: Final = """
     SELECT seq, body, recall_id, consumed_by, recorded_at FROM memp.trajectories
@@ -96,24 +98,26 @@ ALL_CURRENT: Final = "SELECT id, head FROM memp.procedures WHERE namespace = %(n
 TEXT_IDS: Final = "SELECT id FROM memp.texts WHERE namespace = %(ns)s"
 INSERT_REVISIONS: Final = """
     INSERT INTO memp.revisions (namespace, procedure_id, number, seq, body)
-    SELECT %(ns)s, * FROM unnest(%(ids)b::text[], %(numbers)b::integer[], %(changed)b::bigint[], %(bodies)b::text[])"""
+    SELECT s.namespace, u.* FROM memp.namespaces s,
+           unnest(%(ids)b::text[], %(numbers)b::integer[], %(changed)b::bigint[], %(bodies)b::text[]) AS u
+    WHERE s.namespace = %(ns)s"""
 """Many rows a statement: COPY takes none where there is row-level security."""
 _STATES: Final = """
-    FROM unnest(%(ids)b::text[], %(numbers)b::integer[], %(changed)b::bigint[], %(statuses)b::text[],
-                %(tasks)b::text[], %(keys)b::bytea[], %(facts)b::text[]"""
+    unnest(%(ids)b::text[], %(numbers)b::integer[], %(changed)b::bigint[], %(statuses)b::text[],
+           %(tasks)b::text[], %(keys)b::bytea[], %(facts)b::text[]"""
 INSERT_PROCEDURES: Final = f"""
     INSERT INTO memp.procedures (namespace, id, head, changed, status, task, task_key, facts, seq, created_at, success,
                                  origin)
-    SELECT %(ns)s, * {_STATES}, %(seqs)b::bigint[], %(created)b::text[], %(success)b::boolean[],
-                %(origins)b::bytea[])"""
+    SELECT s.namespace, u.* FROM memp.namespaces s,{_STATES}, %(seqs)b::bigint[],
+           %(created)b::text[], %(success)b::boolean[], %(origins)b::bytea[]) AS u WHERE s.namespace = %(ns)s"""
 UPDATE_PROCEDURES: Final = f"""
     UPDATE memp.procedures p SET head = u.head, changed = u.changed, status = u.status, task = u.task,
-    task_key = u.task_key, facts = u.facts {_STATES}) AS u (id, head, changed, status, task, task_key, facts)
+    task_key = u.task_key, facts = u.facts FROM{_STATES}) AS u (id, head, changed, status, task, task_key, facts)
     WHERE p.namespace = %(ns)s AND p.id = u.id"""
 SAVE_TEXTS: Final = """
     INSERT INTO memp.texts AS x (namespace, id, words)
-    SELECT %(ns)s, u.id, to_tsvector('memp.words', u.words)
-    FROM unnest(%(ids)b::text[], %(words)b::text[]) AS u (id, words)
+    SELECT s.namespace, u.id, to_tsvector('memp.words', u.words)
+    FROM memp.namespaces s, unnest(%(ids)b::text[], %(words)b::text[]) AS u (id, words) WHERE s.namespace = %(ns)s
     ON CONFLICT (namespace, id) DO UPDATE SET words = excluded.words"""
 
 # -- log -------------------------------------------------------------------------------------------
@@ -130,8 +134,8 @@ INSERT_OUTCOME: Final = """
     VALUES (%(ns)s, %(id)s, %(recall_id)s, %(seq)s, %(body)s)"""
 RECORD_OUTCOME: Final = """
     INSERT INTO memp.outcomes (namespace, trajectory_id, recall_id, body, seq)
-    VALUES (%(ns)s, %(id)s, %(recall_id)s, %(body)s,
-            (SELECT clock FROM memp.namespaces s WHERE s.namespace = %(ns)s))"""
+    SELECT s.namespace, %(id)s, %(recall_id)s, %(body)s, s.clock
+    FROM memp.namespaces s WHERE s.namespace = %(ns)s"""
 CREDITABLE: Final = """
     SELECT procedure_id, number FROM memp.revisions WHERE namespace = %(ns)s
     AND (procedure_id, number) IN (SELECT * FROM unnest(%(ids)s::text[], %(numbers)s::integer[]))"""
@@ -233,7 +237,7 @@ DROP_NEAR: Final = "DELETE FROM memp.near WHERE namespace = %(ns)s AND id = ANY(
 WIDE: Final = """
     SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', %(ef)s, true)"""
 NEAREST: Final = """
-    SELECT id, seq, -(vector::{kind} <#> %(vector)s::vector::{kind}) FROM memp.near
+    SELECT id, seq, -(vector <#> %(vector)s::vector) FROM memp.near
     WHERE namespace = %(ns)s AND fingerprint = %(fingerprint)s {filter}
     ORDER BY vector::{kind} <#> %(vector)s::vector::{kind} LIMIT %(n)s"""
 
