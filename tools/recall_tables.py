@@ -19,7 +19,7 @@ def tables(results: RecallResults) -> Iterator[str]:
     """The lines of all tables."""
     wordings = list(dict.fromkeys(score.wording for score in results.scores))
     for place, size in results.memories.items():
-        scores = {(s.policy, s.wording): s for s in results.scores if s.place == place}
+        scores = {(row(s), s.wording): s for s in results.scores if s.place == place}
         policies = list(dict.fromkeys(policy for policy, _ in scores))
         first = next(iter(scores.values()))
         yield f"\n### {place}: {first.tasks} tasks, {size} memories"
@@ -44,6 +44,12 @@ def tables(results: RecallResults) -> Iterator[str]:
             list(first.by_grade),
             lambda p, part: " → ".join(share(score(p, w).by_grade[part]) for w in (wordings[0], wordings[-1])),
         )
+
+
+def row(score: RecallScore) -> str:
+    """The policy; with it the embedder, unless that is the bundled one."""
+    other = score.embedder not in ("none", "static")
+    return f"{score.policy}, {score.embedder.rpartition(':')[2]}" if other else score.policy
 
 
 def share(value: float) -> str:
