@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 from memp.memory import AsyncProceduralMemory
 from memp.models.metered import Meter
+from memp.models.wrapped import Wrapped
 from memp_bench.agents.registry import backbone
 from memp_bench.benchmarks import benchmark
 from memp_bench.cli.run import in_stream_order
@@ -60,20 +61,17 @@ class Part:
                 step, value = coroutine.throw, error
 
 
-class Agent:
+class Agent(Wrapped):
     """A simulated backbone that is timed, and as slow as asked for."""
 
     def __init__(self, name, part, delay):
-        self._model, self._part, self._delay = backbone(name), part, delay
-        self.name, self.simulated = self._model.name, True
+        super().__init__(backbone(name))
+        self._part, self._delay = part, delay
 
-    async def complete(self, messages, **options):
-        reply = await self._part.timed(self._model.complete(messages, **options))
+    async def asked(self, messages, purpose, ask):
+        reply = await self._part.timed(ask())
         await asyncio.sleep(self._delay)
         return reply
-
-    async def close(self):
-        await self._model.close()
 
 
 class Figures(NamedTuple):

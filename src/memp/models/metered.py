@@ -1,7 +1,7 @@
 """Counting what models consume, by purpose, and stopping before the call that would go too far."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Annotated, NamedTuple
@@ -10,6 +10,7 @@ from pydantic import Field
 
 from memp.errors import BudgetExceeded, MissingExtra, MissingKey
 from memp.models.base import ChatModel, Message, Reply
+from memp.models.wrapped import Wrapped
 from memp.records import Record, Usage
 
 PURPOSES = ("act", "script", "facts", "adjust", "embed")
@@ -182,8 +183,8 @@ class Meter:
         )
 
 
-class Metered:
-    """A chat model whose calls go through a meter. Itself a `ChatModel`, so meters nest.
+class Metered(Wrapped):
+    """A chat model whose calls go through a meter.
 
     Args:
         model: answers.
@@ -192,41 +193,17 @@ class Metered:
     """
 
     def __init__(self, model: ChatModel, meter: Meter) -> None:
-        self.model = model
+        super().__init__(model)
         self.meter = meter
 
-    @property
-    def name(self) -> str:
-        """The wrapped model's name."""
-        return self.model.name
-
-    @property
-    def simulated(self) -> bool:
-        """Whether the wrapped model is an instrument."""
-        return self.model.simulated
-
-    async def complete(
-        self,
-        messages: Sequence[Message],
-        *,
-        purpose: str = "act",
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        stop: Sequence[str] = (),
-    ) -> Reply:
-        """Answer the conversation, counted under `purpose`.
+    async def asked(self, messages: Sequence[Message], purpose: str, ask: Callable[[], Awaitable[Reply]]) -> Reply:
+        """The reply, counted under `purpose`.
 
         Raises:
             BudgetExceeded: a cap was reached; nothing was sent (or: money is capped, the price unknown).
             ModelError: as the wrapped model.
         """
         with self.meter.call(purpose) as done:
-            reply = await self.model.complete(
-                messages, purpose=purpose, temperature=temperature, max_tokens=max_tokens, stop=stop
-            )
+            reply = await ask()
             done(reply.usage)
         return reply
-
-    async def close(self) -> None:
-        """Close the wrapped model."""
-        await self.model.close()

@@ -1,9 +1,9 @@
 """Backbones by name: the simulated ones here, real models from the library."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from memp.models.base import ChatModel, Message, Reply
+from memp.models.base import ChatModel
+from memp.models.wrapped import Wrapped
 from memp_bench.agents.simulated import Builder, simulated
 from memp_bench.agents.simulated.builder import build_reply
 
@@ -48,37 +48,11 @@ def check(model: object) -> None:
         own()
 
 
-class _Instrument:
+class _Instrument(Wrapped):
     """A simulated backbone behind the wire: labelled as what it is."""
 
     simulated = True
 
-    def __init__(self, model: ChatModel) -> None:
-        self._model = model
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self._model.name
-
-    async def complete(
-        self,
-        messages: Sequence[Message],
-        *,
-        purpose: str = "act",
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        stop: Sequence[str] = (),
-    ) -> Reply:
-        """Answer the conversation."""
-        return await self._model.complete(
-            messages, purpose=purpose, temperature=temperature, max_tokens=max_tokens, stop=stop
-        )
-
     def check(self) -> None:
         """Whether it could be asked at all."""
-        check(self._model)
-
-    async def close(self) -> None:
-        """Let go of connections."""
-        await self._model.close()
+        check(self.model)

@@ -6,13 +6,13 @@ the cause, and not merely something that was there, too.
 
 import random
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from memp.blame import Verdict
 from memp.build.rules import script_by_rule
 from memp.models.base import ChatModel, Message, Reply
+from memp.models.wrapped import Wrapped
 from memp.recall import Recall, Recalled
 from memp.records import Author, Content, Procedure, Revision, Script, Trajectory, now
 from memp_bench.agents.episode import Episode, trajectory_of
@@ -125,18 +125,23 @@ class _Faulty:
         await self._inner.close()
 
 
-class _Slips:
+class _Slips(Wrapped):
     """A player whose commands are mostly worded so that they are not understood."""
 
     simulated = True
 
-    def __init__(self, inner: ChatModel, *, share: float, seed: int) -> None:
-        self._inner, self._share, self._seed = inner, share, seed
-        self.name = f"{inner.name}, slipping"
+    def __init__(self, model: ChatModel, *, share: float, seed: int) -> None:
+        super().__init__(model)
+        self._share, self._seed = share, seed
 
-    async def complete(self, messages: Sequence[Message], **options: Any) -> Reply:
-        """See `ChatModel.complete`."""
-        reply = await self._inner.complete(messages, **options)
+    @property
+    def name(self) -> str:
+        """The player's name, and that it slips."""
+        return f"{self.model.name}, slipping"
+
+    async def asked(self, messages: Sequence[Message], purpose: str, ask: Callable[[], Awaitable[Reply]]) -> Reply:
+        """The reply, mostly blurred."""
+        reply = await ask()
         draw = random.Random(f"memp slips {self._seed} {len(messages)}")
         if draw.random() >= self._share:
             return reply
@@ -144,10 +149,6 @@ class _Slips:
         blurred = re.sub(r" \d+", "", action)
         said = blurred if draw.random() < 0.7 else f"please {blurred}"
         return reply.model_copy(update={"text": f"{thought}Action: {said}"})
-
-    async def close(self) -> None:
-        """See `ChatModel.close`."""
-        await self._inner.close()
 
 
 class Failures:

@@ -4,12 +4,13 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from memp.errors import RecordError
 from memp.models.base import ChatModel, Message, Reply
+from memp.models.wrapped import Wrapped
 from memp.records import Record, Usage
 from memp_bench.agents.episode import Episode, EpisodeFile
 from memp_bench.envs.base import Benchmark, MeasuresTasks, Rate
@@ -117,36 +118,17 @@ class _Written(Record):
     usage: Usage
 
 
-class Noted:
+class Noted(Wrapped):
     """A model whose answers are written down by request: one that had to be asked again, because its answer was lost
     in a crash, counts once. So what a memory took to write does not depend on interruptions."""
 
     def __init__(self, model: ChatModel, file: Path) -> None:
-        self._model, self._file = model, file
+        super().__init__(model)
+        self._file = file
 
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self._model.name
-
-    @property
-    def simulated(self) -> bool:
-        """Whether the model is an instrument."""
-        return self._model.simulated
-
-    async def complete(
-        self,
-        messages: Sequence[Message],
-        *,
-        purpose: str = "act",
-        temperature: float | None = None,
-        max_tokens: int | None = None,
-        stop: Sequence[str] = (),
-    ) -> Reply:
-        """Answer the conversation."""
-        reply = await self._model.complete(
-            messages, purpose=purpose, temperature=temperature, max_tokens=max_tokens, stop=stop
-        )
+    async def asked(self, messages: Sequence[Message], purpose: str, ask: Callable[[], Awaitable[Reply]]) -> Reply:
+        """The reply, once its usage is in the file."""
+        reply = await ask()
         said = "\0".join([purpose, *(f"{message.role}\n{message.content}" for message in messages)])
         line = _Written(request=hashlib.sha256(said.encode()).hexdigest()[:24], usage=reply.usage)
         file = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -155,10 +137,6 @@ class Noted:
         finally:
             os.close(file)
         return reply
-
-    async def close(self) -> None:
-        """Let go of connections."""
-        await self._model.close()
 
 
 def written(file: Path) -> Usage:
