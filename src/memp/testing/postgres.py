@@ -7,6 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Final, Self
@@ -73,6 +74,21 @@ class PostgresServer:
     def url(self, database: str = "postgres", user: str = "postgres") -> str:
         """Where a database is."""
         return f"postgresql://{user}@/{database}?host={self._folder}"
+
+    def memory(self) -> float:
+        """Megabytes that its processes hold, what they share counted once."""
+        assert self._process is not None
+        parents: dict[int, int] = {}
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                name, _, rest = stat.read_text().partition(" (")
+                parents[int(name)] = int(rest.rpartition(") ")[2].split()[1])
+        held = 0
+        for pid in [self._process.pid, *(pid for pid, parent in parents.items() if parent == self._process.pid)]:
+            with suppress(OSError):  # it has ended
+                lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+                held += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        return held / 1e3
 
     def start(self) -> None:
         """Start, or start again; returns when the server answers.
