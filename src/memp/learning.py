@@ -7,14 +7,12 @@ from datetime import datetime
 from memp.curation import WAITING
 from memp.done import Done
 from memp.errors import BadRequest, BudgetExceeded, Conflict, ModelError, UnusableReply
-from memp.evidence import Drift, Quarantine
-from memp.forgetting import Capacity
 from memp.models.metered import Meter
 from memp.records import Receipt, Trajectory
 from memp.stores.base import Store, Waiting, Write, origin_key
 from memp.trust.judge import Judge
-from memp.update import Add, Change, Discard, Episode, Guard, Revise, Skip, UpdatePolicy
-from memp.upkeep import Upkeep
+from memp.update import Add, Change, Discard, Episode, Revise, Skip, UpdatePolicy
+from memp.upkeep import Bounds, Upkeep
 from memp.workshop import StoredDrafts, Workshop
 from memp.writing import Writer
 
@@ -30,34 +28,19 @@ class Learning(Upkeep):
         namespace: str,
         clock: Callable[[], datetime],
         ids: Callable[[], str],
+        bounds: Bounds,
+        judge: Judge,
         *,
         updating: UpdatePolicy,
         workshop: Workshop,
         drafts: StoredDrafts,
         meter: Meter,
-        discarding: Discard | None,
         success_at: float,
-        quarantine: Quarantine | None,
-        capacity: Capacity | None,
-        drift: Drift | None,
-        guard: Guard | None,
         agent: str,
         approve: bool,
-        judge: Judge,
         count_tokens: Callable[[str], int],
     ) -> None:
-        super().__init__(
-            store,
-            namespace,
-            clock,
-            ids,
-            discarding=discarding,
-            guard=guard,
-            quarantine=quarantine,
-            judge=judge,
-            drift=drift,
-            capacity=capacity,
-        )
+        super().__init__(store, namespace, clock, ids, bounds, judge)
         self.updating, self.success_at = updating, success_at
         self.meter = meter
         self.approving = approve
@@ -70,7 +53,7 @@ class Learning(Upkeep):
             ids,
             judge=judge,
             approve=approve,
-            guard=guard,
+            guard=bounds.guard,
             succeeded=self.succeeded,
             load=self.trajectory,
             count_tokens=count_tokens,
@@ -84,7 +67,7 @@ class Learning(Upkeep):
         return trajectory.reward >= self.success_at
 
     async def update(self) -> Receipt:
-        """Let the update policy take every trajectory recorded since, in order; then discard, if asked to.
+        """Let the update policy take every trajectory recorded since, in order; then look after the procedures.
 
         Each trajectory is one transaction, so a crash leaves none half applied and none without a receipt, and
         replies that were paid for before it are not asked for again. A trajectory whose model call failed for a
@@ -109,6 +92,7 @@ class Learning(Upkeep):
         return self._log("discard", "discard", done)
 
     async def _learn(self, waiting: Sequence[Waiting], receipt_id: str, done: Done) -> None:
+        """M' = U(M, E, tau) for each trajectory; then what their outcomes mean for what was served (see `Upkeep`)."""
         await self._take_all(waiting, receipt_id, done)
         self._keep_up([item.outcome for item in waiting if item.outcome], done)
         self._left = done.left
@@ -150,6 +134,7 @@ class Learning(Upkeep):
         return ahead
 
     async def _changes(self, item: Waiting) -> list[Change]:
+        """U(M, E, tau): what the policy asks for. It has the workshop build what is new: B(tau, r)."""
         credited = [id for id, _ in item.outcome.credited] if item.outcome else []
         episode = Episode(
             trajectory=item.trajectory,

@@ -36,6 +36,7 @@ from memp.trust import Redactor, Trusted
 from memp.trust.judge import Judge
 from memp.update import Discard, Guard, Guarded, Replay, UpdatePolicy, update_policy
 from memp.update.guarded import broke
+from memp.upkeep import Bounds
 from memp.workshop import StoredDrafts, Workshop
 
 Which = Literal["active", "retired", "any"]
@@ -135,6 +136,14 @@ class AsyncProceduralMemory(Learning):
             namespace,
             clock,
             ids,
+            Bounds(
+                discard=discard,
+                guard=guard,
+                quarantine=quarantine or (Quarantine() if holdout else None),
+                drift=drift,
+                capacity=capacity,
+            ),
+            Judge(store, namespace, Trusted(trusted)),
             updating=updating,
             workshop=Workshop(
                 store,
@@ -145,15 +154,9 @@ class AsyncProceduralMemory(Learning):
             ),
             drafts=drafts,
             meter=meter,
-            discarding=discard,
-            quarantine=quarantine or (Quarantine() if holdout else None),
-            capacity=capacity,
-            drift=drift,
-            guard=guard,
+            success_at=success_at,
             agent=agent,
             approve=approve,
-            judge=Judge(store, namespace, Trusted(trusted)),
-            success_at=success_at,
             count_tokens=count_tokens,
         )
         self.k, self.floor, self.max_tokens, self.every = k, floor, max_tokens, every

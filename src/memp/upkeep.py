@@ -16,6 +16,16 @@ from memp.update import Discard, Guard
 from memp.update.guard import on_trial
 
 
+class Bounds(NamedTuple):
+    """What is looked after; None: that is not."""
+
+    discard: Discard | None
+    guard: Guard | None
+    quarantine: Quarantine | None
+    drift: Drift | None
+    capacity: Capacity | None
+
+
 class _Served(NamedTuple):
     """A procedure that was served, and what is known of the agent that it was served to."""
 
@@ -40,21 +50,16 @@ class Upkeep(Forgetting):
         namespace: str,
         clock: Callable[[], datetime],
         ids: Callable[[], str],
-        *,
-        discarding: Discard | None,
-        guard: Guard | None,
-        quarantine: Quarantine | None,
+        bounds: Bounds,
         judge: Judge,
-        drift: Drift | None,
-        capacity: Capacity | None,
     ) -> None:
         super().__init__(store, namespace, clock, ids)
-        self.discarding = discarding
-        self.guarding = guard
-        self.quarantining = quarantine
-        self.capacity = capacity
+        self.discarding = bounds.discard
+        self.guarding = bounds.guard
+        self.quarantining = bounds.quarantine
+        self.capacity = bounds.capacity
         self._judge = judge
-        self._staleness = None if drift is None else Staleness(store, namespace, drift)
+        self._staleness = None if bounds.drift is None else Staleness(store, namespace, bounds.drift)
         self._trials = Trials(store, namespace, self._ledger)
 
     def _keep_up(self, outcomes: Sequence[Outcome], done: Done) -> None:

@@ -11,6 +11,8 @@ from memp.evidence.lift import Lift, below, beta_interval, mean_difference, newc
 from memp.records import Record
 
 Beta = tuple[float, float]
+Difference = tuple[float | None, float | None, float | None]
+"""A difference and the ends of its interval, where there is anything to compare."""
 _FLAT: Final = 1.0
 """Weight of the prior (1/2, 1/2) of a rate of which nothing is known."""
 
@@ -56,23 +58,7 @@ class Worth:
         """What a procedure is worth at a revision: the posterior mean of its lift, its 95 % and the chance of harm."""
         sides = self._sides(id, number)
         served, control = self.posterior(id, number)
-        mean, low, high = beta_interval(served, control)
-        steps, tokens = _steps(sides), _tokens(sides)
-        return Lift(
-            name=id,
-            served=sides.served.count,
-            served_won=sides.served.won,
-            withheld=sides.withheld.count,
-            withheld_won=sides.withheld.won,
-            success=mean,
-            low=low,
-            high=high,
-            harm=below(served, control),
-            steps=steps[0],
-            steps_low=steps[1],
-            steps_high=steps[2],
-            tokens=tokens,
-        )
+        return _lift(id, sides, beta_interval(served, control), below(served, control))
 
     def lately(self, id: str, number: int) -> Beta:
         """The posterior of a procedure's success rate as the world is now: for worlds that change.
@@ -160,22 +146,26 @@ class Worth:
 def _measured(name: str, sides: Sides) -> Lift:
     """A group that is large enough to speak for itself."""
     a, b = sides.served, sides.withheld
-    low = high = difference = None
+    found: Difference = None, None, None
     if a.count and b.count:
-        difference = a.won / a.count - b.won / b.count
-        low, high = newcombe(a.won, a.count, b.won, b.count)
+        found = a.won / a.count - b.won / b.count, *newcombe(a.won, a.count, b.won, b.count)
     flat = _FLAT / 2
     harm = below((a.won + flat, a.count - a.won + flat), (b.won + flat, b.count - b.won + flat))
+    return _lift(name, sides, found, harm)
+
+
+def _lift(name: str, sides: Sides, success: Difference, harm: float) -> Lift:
+    """What is known of the tasks on both sides, with the difference of their success rates and its interval."""
     steps = _steps(sides)
     return Lift(
         name=name,
-        served=a.count,
-        served_won=a.won,
-        withheld=b.count,
-        withheld_won=b.won,
-        success=difference,
-        low=low,
-        high=high,
+        served=sides.served.count,
+        served_won=sides.served.won,
+        withheld=sides.withheld.count,
+        withheld_won=sides.withheld.won,
+        success=success[0],
+        low=success[1],
+        high=success[2],
         harm=harm,
         steps=steps[0],
         steps_low=steps[1],
@@ -184,7 +174,7 @@ def _measured(name: str, sides: Sides) -> Lift:
     )
 
 
-def _steps(sides: Sides) -> tuple[float | None, float | None, float | None]:
+def _steps(sides: Sides) -> Difference:
     a, b = sides.served, sides.withheld
     return mean_difference((a.count, a.steps, a.steps_squared), (b.count, b.steps, b.steps_squared))
 
