@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from memp.records import Step, Trajectory
+from memp.update import Add, Skip
 
 MUG = "put a clean mug on the shelf"
 ACTIONS = ("go to sink 1", "clean mug 1 with sink 1", "go to shelf 1", "put mug 1 on shelf 1")
@@ -34,3 +35,14 @@ def ticking() -> Callable[[], datetime]:
     """A clock that goes on by a second whenever it is read."""
     start, seconds = datetime(2026, 1, 1, tzinfo=UTC), itertools.count()
     return lambda: start + timedelta(seconds=next(seconds))
+
+
+class OnlyWithoutRecall:
+    """An update policy that learns what comes without a recall, and nothing from the tasks that follow."""
+
+    name = "only-without-recall"
+
+    async def changes(self, episode, tools):
+        if episode.had_recall:
+            return [Skip(subject=episode.trajectory.id, reason="not for this test")]
+        return [Add(built=await tools.build(episode.trajectory), reason="the first")]

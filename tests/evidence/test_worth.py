@@ -7,11 +7,10 @@ import random
 import pytest
 from click.testing import CliRunner
 
-from loopkit import trajectory
+from loopkit import OnlyWithoutRecall, trajectory
 from memp import ProceduralMemory
 from memp.evidence import Quarantine, Worth
 from memp.evidence.lift import below, mean_difference, newcombe, wilson
-from memp.update import Add, Skip
 from memp_bench.cli import main
 
 
@@ -44,22 +43,11 @@ def test_welch():
 TASKS = {"good": "wash the dishes", "bad": "repair an engine"}
 
 
-class OnlyTheFirst:
-    """An update policy that learns the two procedures and nothing after them."""
-
-    name = "only-the-first"
-
-    async def changes(self, episode, tools):
-        if episode.had_recall:
-            return [Skip(subject=episode.trajectory.id, reason="not for this test")]
-        return [Add(built=await tools.build(episode.trajectory), reason="the first")]
-
-
 class World:
     """A memory of two procedures, one of which is followed to success and the other to failure."""
 
     def __init__(self, file, *, holdout=0.3, seed=0, without=0.5, agent="m1", good=0.9, bad=0.1):
-        self.memory = ProceduralMemory(file, holdout=holdout, seed=seed, agent=agent, k=1, update=OnlyTheFirst())
+        self.memory = ProceduralMemory(file, holdout=holdout, seed=seed, agent=agent, k=1, update=OnlyWithoutRecall())
         self.rates = {"good": good, "bad": bad, "": without}
         self.draw = random.Random(seed)
         self.number = 0

@@ -4,30 +4,18 @@ import random
 
 import pytest
 
-from loopkit import trajectory
+from loopkit import OnlyWithoutRecall, trajectory
 from memp import ProceduralMemory
-from memp.update import Add, Skip
 
 KINDS = ("wash the dishes", "repair an engine", "translate a letter", "plan a journey")
 EACH = 5
-
-
-class OnlyExperts:
-    """Learns what comes without a recall, and nothing else."""
-
-    name = "only-experts"
-
-    async def changes(self, episode, tools):
-        if episode.had_recall:
-            return [Skip(subject=episode.trajectory.id, reason="not for this test")]
-        return [Add(built=await tools.build(episode.trajectory), reason="an expert's")]
 
 
 def bandit(retrieve, *, seed, tasks=200, file=":memory:"):
     """Share of tasks won when every procedure of a kind reads alike, and one in five is any good."""
     draw = random.Random(seed)
     rates = {}
-    with ProceduralMemory(file, retrieve=retrieve, seed=seed, k=1, update=OnlyExperts(), holdout=0.05) as memory:
+    with ProceduralMemory(file, retrieve=retrieve, seed=seed, k=1, update=OnlyWithoutRecall(), holdout=0.05) as memory:
         for kind in KINDS:
             good = draw.randrange(EACH)
             for way in range(EACH):
