@@ -1,4 +1,4 @@
-"""Fixtures of the loop: memories that repeat exactly and are closed at the end."""
+"""Fixtures of the loop: memories that repeat exactly and are closed at the end; a PostgreSQL server."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from loopkit import counter, ticking
+from memp.errors import MissingExtra
 from memp.memory import AsyncProceduralMemory
 from memp.sync import ProceduralMemory
 from memp.testing.chat import CharEmbedder
+from memp.testing.postgres import PostgresServer, server_programs
 
 
 @pytest.fixture
@@ -43,3 +45,14 @@ def open_sync(tmp_path) -> Iterator[Callable[..., ProceduralMemory]]:
     yield open_
     for memory in opened:
         memory.close()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[PostgresServer]:
+    """A real server; whoever stops it starts it again."""
+    try:
+        server_programs()
+    except MissingExtra as error:
+        pytest.skip(str(error))
+    with PostgresServer() as started:
+        yield started

@@ -111,7 +111,7 @@ def start_from(source: Spot | None, target: Spot, embedder: str = "static") -> N
     if source is None or target.there():
         return
     if not source.there():
-        raise StoreMissing(f"there is no memory at {source.told}, from which a run is to start; it was there when learned")
+        raise StoreMissing(f"there is no memory at {source.told} any more, from which {target.told} is to start")
     if isinstance(target.place, Path) and isinstance(source.place, Path):
         _copy_file(source.place, target.place)
     elif isinstance(target.place, Path):

@@ -1,23 +1,12 @@
+import re
 from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
 
-from memp.errors import MissingExtra
-from memp.stores.postgres import PostgresStore
+from memp.stores.postgres import PostgresStore, statements
 from memp.stores.postgres.migrations import TABLES
-from memp.testing.postgres import PostgresServer, server_programs
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[PostgresServer]:
-    """A real server; whoever stops it starts it again."""
-    try:
-        server_programs()
-    except MissingExtra as error:
-        pytest.skip(str(error))
-    with PostgresServer() as started:
-        yield started
+from memp.stores.postgres.wire import Wire
 
 
 @pytest.fixture(scope="session")
@@ -54,3 +43,23 @@ def open_store(url) -> Iterator[Callable[..., PostgresStore]]:
 @pytest.fixture
 def store(open_store) -> PostgresStore:
     return open_store()
+
+
+KNOWN = {text for name, text in vars(statements).items() if name.isupper() and isinstance(text, str)}
+FILLED = re.compile(re.sub(r"\\{\w+\\}", r"[\\w() ]*", re.escape(statements.NEAREST)))
+SETTING = re.compile(r"SET LOCAL [\w.]+ = E'(\w|\\U[0-9A-F]{8})*'")
+
+
+@pytest.fixture(autouse=True)
+def nothing_else_is_sent(monkeypatch) -> Iterator[None]:
+    """All that a store sends was read and planned by other tests here: it is in `statements`."""
+    strange, send = set[str](), Wire.send
+
+    def listened(wire: Wire, text: str, values: dict[str, object]) -> object:
+        if text not in KNOWN and not FILLED.fullmatch(text) and not SETTING.fullmatch(text):
+            strange.add(text)
+        return send(wire, text, values)
+
+    monkeypatch.setattr(Wire, "send", listened)
+    yield
+    assert not strange
