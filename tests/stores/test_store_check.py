@@ -3,7 +3,7 @@
 import sqlite3
 
 import pytest
-from storekit import NS, add, play, receipt, revise
+from storekit import NS, add, at, counters, play, receipt, revise
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,31 @@ def test_planted_errors_are_found(store, statement, found):
     problems = store.check()
     assert len(problems) == len(found)
     assert all(problem.startswith(start) for problem, start in zip(problems, found, strict=True))
+
+
+ODD = ("a", "a\0b", "a\0c", "\0", "quote\"'", "back\\slash")
+"""Ids that SQLite's JSON functions do not give back as they are: they end a text at its first NUL."""
+
+
+def test_ids_with_nul_and_quotes_are_no_damage(store):
+    add(store, *ODD)
+    for number, id in enumerate(ODD):
+        play(store, f"t{number}", id, reward=number % 2)
+        play(store, f"{id} won", id)
+    assert store.check() == []
+    raw = sqlite3.connect(store.path)
+    raw.execute("UPDATE revisions SET served = 7 WHERE procedure_id = ?", (ODD[1],))
+    raw.commit()
+    raw.close()
+    assert store.check() == ["tests/a\0b revision 1: counters 2/7, outcomes say 2/2"]
+
+
+def test_an_erasure_leaves_the_counters_of_such_ids(store):
+    add(store, *ODD)
+    for number, id in enumerate(ODD):
+        play(store, f"t{number}", id)
+    before = [counters(store, id) for id in ODD]
+    play(store, "gone", *ODD)
+    store.forget(NS, trajectories=["gone"], at=at(9))
+    assert [counters(store, id) for id in ODD] == before == [[(1, 1)]] * len(ODD)
+    assert store.check() == []

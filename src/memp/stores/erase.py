@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 
 from memp.records import Author, Outcome, Receipt, Revision, Trajectory
-from memp.stores.audit import COUNTERS
+from memp.stores.audit import miscounted
 from memp.stores.base import Erased, Write, text_key
 from memp.stores.compaction import expand
 from memp.stores.entries import LoggedRecall
@@ -295,13 +295,10 @@ class _Erasing:
 
     def recount(self) -> None:
         """Counters of what is left are those of the outcomes that are left."""
-        for namespace, id, number, _, _, served, succeeded in self._db.execute(COUNTERS).fetchall():
-            if namespace == self._namespace:
-                self._db.execute(
-                    """UPDATE revisions SET served = ?, succeeded = ?
-                       WHERE namespace = ? AND procedure_id = ? AND number = ?""",
-                    (served, succeeded, namespace, id, number),
-                )
+        self._db.executemany(
+            "UPDATE revisions SET served = ?, succeeded = ? WHERE namespace = ? AND procedure_id = ? AND number = ?",
+            [(*right, *key) for key, _, right in list(miscounted(self._db, self._namespace))],
+        )
 
 
 def _texts(trajectory: Trajectory) -> Iterator[str]:
