@@ -168,12 +168,31 @@ def notes_near(original, store, namespace, **named):
     return erased
 
 
+def shows_the_hidden(found, store, namespace, fingerprint, vector, k, **_):
+    if found:
+        return found
+    return store._data.near[namespace, fingerprint].nearest(vector, k, "any", False)
+
+
+class SearchesAlone(MemoryStore):
+    """Only the first client searches."""
+
+    def __init__(self, data=None):
+        super().__init__(data)
+        self._first = data is None
+
+    def searched(self, namespace, fingerprint):
+        return super().searched(namespace, fingerprint) if self._first else None
+
+
 SIMILARITY = {
     "the_nearest_are_found": after("nearest", misses_some),
     "filters_leave_enough": around("nearest", finds_too_few),
     "nearest_stays_behind_the_wall": around("nearest", sees_all),
     "the_search_keeps_up": around("keep_near", keeps_the_first),
     "what_was_erased_is_not_near": around("forget", notes_near),
+    "filters_that_hide_all_are_an_end": after("nearest", shows_the_hidden, "what_was_erased_is_not_near"),
+    "clients_search_alike": Broken(SearchesAlone),
 }
 
 # -- namespaces ------------------------------------------------------------------------------------

@@ -124,3 +124,36 @@ def what_was_erased_is_not_near(h: Harness) -> None:
     h.store.forget(NS, trajectories=["t"], at=at(9))
     hits = store.nearest(NS, SPACE, vectors[0], 5, status="any", only_success=False)
     same("found", [id for id, _ in hits], [])
+
+
+@rule("similarity")
+def filters_that_hide_all_are_an_end(h: Harness) -> None:
+    """Where a filter hides everything, nothing is found; and all that there is, where less is there than asked for."""
+    put(h.store, *(Write(revision=revision(f"p{n}", status="retired")) for n in range(12)))
+    store: Any = h.store
+    store.keep_near(NS, SPACE, h.store.heads(NS, SPACE), _units(12, 5))
+    store.index_near(NS, SPACE, DIMENSIONS)
+    asked = _units(1, 6)[0]
+    same("active", list(store.nearest(NS, SPACE, asked, 5, status="active", only_success=False)), [])
+    same("retired", len(store.nearest(NS, SPACE, asked, 50, status="retired", only_success=False)), 12)
+
+
+@rule("similarity", "clients")
+def clients_search_alike(h: Harness) -> None:
+    """Once it was asked for, other clients search too, and find what one of them told the search or the heads say."""
+    vectors = _units(12, 8)
+    store = _kept(h, vectors)
+    other: Any = h.client()
+    same("kept up to, says the other client", other.searched(NS, SPACE), store.searched(NS, SPACE))
+    hits = other.nearest(NS, SPACE, vectors[3], 12, status="any", only_success=False)
+    same("nearest, says the other client", hits[0][0], "p3")
+    same("found by the other client", len(hits), 12)
+    put(h.store, Write(revision=revision("p12")))
+    new = [head for head in h.store.heads(NS, SPACE) if head.id == "p12"]
+    store.keep_near(NS, SPACE, new, -vectors[3:4])
+    known = other.searched(NS, SPACE)
+    late = [head for head in other.heads(NS, SPACE) if head.changed > known]
+    other.keep_near(NS, SPACE, late, np.repeat(-vectors[3:4], len(late), axis=0))
+    for client in (store, other):
+        hits = client.nearest(NS, SPACE, -vectors[3], 1, status="any", only_success=False)
+        same("nearest", [id for id, _ in hits], ["p12"])
