@@ -65,9 +65,14 @@ class Pool:
 
         def ask(wire: "Wire") -> "list[Answer]":
             with wire.pipeline():  # and so one transaction, without a word
+                if self._sharded:
+                    wire.send(sql.BEGIN, {})  # but there settings are passed on in one that was begun
                 self._settings(wire, namespace)
                 transaction = Transaction(wire, safe(namespace))
-                return [transaction.send(statement, **values) for statement, values in statements]
+                answers = [transaction.send(statement, **values) for statement, values in statements]
+                if self._sharded:
+                    wire.send(sql.COMMIT, {})
+                return answers
 
         with translated(self.place):
             return [answer.rows() for answer in self._patiently(ask)]
@@ -157,6 +162,9 @@ class Pool:
             raise
 
     def _settings(self, wire: "Wire", namespace: str, *, writes: bool = False) -> None:
+        wire.sharded = self._sharded
+        if self._sharded:
+            wire.send(sql.PASSED_ON, {})
         limits = {"ns": safe(namespace), "statement": self._statement}
         if writes:  # a commit waits for the disk afterwards, see `_write`; a sharded server has to do it at once
             limits |= {"lock": f"{int(self._timeout * 1000)}ms", "sync": "on" if self._sharded else "off"}

@@ -17,6 +17,7 @@ ENTER: Final = "SELECT set_config('memp.namespace', %(ns)s, true)"
 SYNC: Final = "SELECT pg_logical_emit_message(true, 'memp', '')"
 """A transaction of its own whose commit waits for the disk, and so for all that were committed before it."""
 SHARDED: Final = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus')"
+PASSED_ON: Final = "SET LOCAL citus.propagate_set_commands = 'local'"
 
 TICK: Final = """
     INSERT INTO memp.namespaces AS n (namespace, clock, changed)

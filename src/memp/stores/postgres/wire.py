@@ -47,6 +47,8 @@ class Wire:
 
     def __init__(self, db: "psycopg.Connection[Row]") -> None:
         self.db = db
+        self.sharded = False
+        """Whether settings are told by SET LOCAL, the only form that Citus passes on to where the rows are."""
         db.adapters.register_dumper(np.ndarray, _VectorDumper)
         self._pg = db.pgconn
         self._adapt = Transformer(db)
@@ -68,6 +70,8 @@ class Wire:
 
     def send(self, statement: str, values: Mapping[str, Any]) -> Answer:
         """Gather a statement."""
+        if self.sharded and "set_config(" in statement:
+            return [self.send(text, {}) for text in set_locals(statement, values)][-1]
         text, names, formats = _numbered(statement)
         given = self._adapt.dump_sequence([values[name] for name in names], formats)
         self._pg.send_query_params(
@@ -158,6 +162,19 @@ def _numbered(statement: str) -> tuple[bytes, tuple[str, ...], tuple[PyFormat, .
 
     text = re.sub(r"%\((\w+)\)([sb])", number, statement)
     return text.encode(), tuple(names), tuple(names.values())
+
+
+def set_locals(statement: str, values: Mapping[str, Any]) -> list[str]:
+    """The settings that a statement makes by `set_config`, each as a SET LOCAL, which takes no parameters."""
+    found = re.findall(r"set_config\('([\w.]+)', (?:%\((\w+)\)s|'(\w+)'), true\)", statement)
+    assert len(found) == statement.count("set_config("), f"not understood: {statement}"
+    return [f"SET LOCAL {setting} = {_literal(values[name] if name else said)}" for setting, name, said in found]
+
+
+def _literal(text: str) -> str:
+    """A text as a constant in which nothing but letters and digits stands for itself."""
+    text.encode()  # half of a surrogate pair is refused here too
+    return "E'" + "".join(c if c.isascii() and c.isalnum() else f"\\U{ord(c):08X}" for c in text) + "'"
 
 
 class _VectorDumper(Dumper):
