@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # tells nobody
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # or Ray warns of what it may do some day
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # or it prints the logs of dead nodes where --json puts its answer
 }
 
 
@@ -62,13 +63,15 @@ class RayCluster:
         Raises:
             PoolUnfit: the cluster cannot be reached or started; says what Ray said.
         """
-        import ray
-
-        self._users.add(id(user))
-        if ray.is_initialized():
+        if id(user) in self._users:
             return
+        self._users.add(id(user))
         try:
             with _clean_environment(), _quiet():
+                import ray  # reads the environment
+
+                if ray.is_initialized():
+                    return
                 if self.address is None:
                     ray.init(
                         address="local",
@@ -92,15 +95,16 @@ class RayCluster:
         where = "this machine is a node of" if self.address == "auto" else f"at {self.address}"
         return (
             f"no Ray cluster {where} can be joined (this machine must be a node, if only with `ray start "
-            "--address=HOST:PORT --num-cpus=0`; Python and Ray must be the same versions)"
+            "--address=HOST:PORT --num-cpus=0`; Python and Ray must be the same versions; a cluster with a token needs "
+            "RAY_AUTH_MODE=token here too)"
         )
 
     def leave(self, user: object) -> None:
         """Disconnect after the last pool; a cluster that was started here ends."""
-        import ray
-
         self._users.discard(id(user))
         if self._ours and not self._users:
+            import ray
+
             self._ours = False
             ray.shutdown()
 

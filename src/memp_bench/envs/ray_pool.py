@@ -18,6 +18,10 @@ from memp_bench.envs.ray_cluster import RayCluster
 from memp_bench.envs.slots import NO_FOLDERS, Folders, PoolUnfit, SlotLost
 from memp_bench.envs.worker import Reply
 
+_PATIENCE_S = 60.0
+"""After an actor was lost the others take its share so long before there is a new one: Ray needs some 30 s to see that
+a node is dead, and until then would give new actors a place there."""
+
 _CLOSING_S = 5.0
 """What an actor may take to stop its processes, before it is killed (they end with it)."""
 
@@ -66,6 +70,7 @@ class RayPool:
         self._free = asyncio.Semaphore(size)
         self._actors: list[_Actor] = []
         self._numbers = itertools.count()
+        self._patient_until = 0.0
 
     @asynccontextmanager
     async def lease(self) -> AsyncIterator["RaySlot"]:
@@ -99,8 +104,13 @@ class RayPool:
         for actor in self._actors:
             if actor.node and actor.node not in nodes:
                 actor.lose(f"node {actor.node[:8]} ({actor.host}) is gone")
-        self._actors = [actor for actor in self._actors if not actor.lost]
+        now, alive = asyncio.get_running_loop().time(), [actor for actor in self._actors if not actor.lost]
+        if len(alive) < len(self._actors):
+            self._patient_until = now + _PATIENCE_S
+        self._actors = alive
         room = min(self.processes, sum(nodes.values()))
+        if alive and now < self._patient_until:
+            room = len(alive)
         if not room:
             raise SlotLost(f"none of the cluster's {len(nodes)} nodes has {self._cluster.cpus} CPUs for an actor")
         best = min(self._actors, key=lambda actor: len(actor.leased), default=None)
