@@ -11,6 +11,7 @@ from memp.records import SERVABLE
 from memp.stores.base import Head
 from memp.stores.postgres import statements as sql
 from memp.stores.postgres.migrations import index_near, near_kind
+from memp.stores.postgres.part import Part
 from memp.stores.postgres.pool import Pool
 from memp.stores.postgres.texts import plain, safe
 from memp.stores.postgres.transaction import Transaction
@@ -23,11 +24,11 @@ _SPARE: Final = 6
 _FILTERS: Final = {"active": "AND servable", "retired": "AND NOT servable", "any": ""}
 
 
-class Near:
+class Near(Part):
     """Keeps the searched copy of vectors and asks it."""
 
     def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+        super().__init__(pool)
         self._dimensions: dict[tuple[str, str], int] = {}
 
     def searched(self, namespace: str, fingerprint: str) -> int | None:
@@ -38,7 +39,7 @@ class Near:
         self._dimensions[namespace, fingerprint] = rows[0][0]
         return int(rows[0][1])
 
-    def keep(self, namespace: str, fingerprint: str, heads: Sequence[Head], vectors: NDArray[np.float32]) -> None:
+    def keep_near(self, namespace: str, fingerprint: str, heads: Sequence[Head], vectors: NDArray[np.float32]) -> None:
         """See `SearchesVectors.keep_near`."""
         order = sorted(range(len(heads)), key=lambda n: heads[n].id)  # two who keep the same do not wait for each other
 
@@ -59,11 +60,11 @@ class Near:
             part = order[start : start + _AT_ONCE]
             self._pool.write(namespace, lambda it, part=part: write(it, part), durable=False)  # type: ignore[misc]
         if heads:
-            self._save(namespace, fingerprint, vectors.shape[1], max(head.changed for head in heads))
+            self._searched_up_to(namespace, fingerprint, vectors.shape[1], max(head.changed for head in heads))
 
     def nearest(
-        self, namespace: str, fingerprint: str, vector: NDArray[np.float32], k: int, status: str, only_success: bool
-    ) -> list[tuple[str, float]]:
+        self, namespace: str, fingerprint: str, vector: NDArray[np.float32], k: int, *, status: str, only_success: bool
+    ) -> Sequence[tuple[str, float]]:
         """See `SearchesVectors.nearest`."""
         if (namespace, fingerprint) not in self._dimensions and self.searched(namespace, fingerprint) is None:
             raise StoreError(f"namespace {namespace!r} is not searched in the database; run `memp memory index`")
@@ -76,19 +77,19 @@ class Near:
         found = [(plain(id), seq, round(float(score), 6)) for id, seq, score in rows]
         return [(id, score) for id, _, score in sorted(found, key=lambda hit: (-hit[2], hit[1]))[:k]]
 
-    def index(self, namespace: str, fingerprint: str, dimensions: int) -> None:
-        """Index what was kept, and let everybody who opens the memory from now on search it."""
+    def index_near(self, namespace: str, fingerprint: str, dimensions: int) -> None:
+        """See `SearchesVectors.index_near`."""
         self._pool.administer(lambda db: index_near(db, safe(namespace), safe(fingerprint), dimensions))
 
-    def forget_space(self, namespace: str, fingerprint: str) -> None:
-        """Search no more: whoever opens the memory from now on reads all vectors and searches exactly."""
+    def forget_near(self, namespace: str, fingerprint: str) -> None:
+        """See `SearchesVectors.forget_near`."""
 
         def write(transaction: Transaction) -> None:
             transaction.send(sql.DROP_SPACE, fingerprint=safe(fingerprint))
 
         self._pool.write(namespace, write)
 
-    def _save(self, namespace: str, fingerprint: str, dimensions: int, upto: int) -> None:
+    def _searched_up_to(self, namespace: str, fingerprint: str, dimensions: int, upto: int) -> None:
         def write(transaction: Transaction) -> None:
             transaction.send(sql.SAVE_SPACE, fingerprint=safe(fingerprint), dimensions=dimensions, upto=upto)
 
