@@ -383,3 +383,38 @@ async def test_retrieving_while_others_learn(open_memory, policy):
     last = await memory.retrieve("put a thing on the shelf")
     assert sorted(served(last)) == sorted(p.task for p in memory.procedures(status="active"))
     assert len(last.ranked) == 16
+
+
+class Gated(CharEmbedder):
+    """Waits for a gate each before it embeds what is slow."""
+
+    def __init__(self, gates):
+        super().__init__()
+        self.gates = gates
+
+    async def embed(self, texts):
+        if self.gates and any("slow" in text for text in texts):
+            await self.gates.pop(0).wait()
+        return await super().embed(texts)
+
+
+async def test_who_asked_earlier_and_is_answered_later_undoes_nothing(open_memory):
+    """The first recall reads the procedure as active, the second as retired, and is answered first."""
+    gates = []
+    memory = open_memory(build="script", update="vanilla", embedder=Gated(gates))
+    await memory.record(trajectory(task="a slow task"))
+    await memory.update()
+    first, second = asyncio.Event(), asyncio.Event()
+    gates += [first, second]
+    earlier = asyncio.create_task(memory.retrieve("one"))
+    while len(gates) == 2:
+        await asyncio.sleep(0)
+    memory.retire(next(memory.procedures()).id, reason="test")
+    later = asyncio.create_task(memory.retrieve("two"))
+    while gates:
+        await asyncio.sleep(0)
+    second.set()
+    assert (await later).ranked == ()
+    first.set()
+    assert (await earlier).ranked == ()
+    assert (await memory.retrieve("three")).ranked == ()

@@ -67,8 +67,12 @@ class Index:
             return
         heads = self._store.heads(self._namespace, self._embedder.fingerprint, self._seen)
         if heads:
-            self._take(heads, await self._vectors(heads))
-            self._seen = max(self._seen, *(head.changed for head in heads))
+            vectors = await self._vectors(heads)
+            # While they were on their way, who asked later may have taken what is newer: it must not be undone.
+            new = [row for row, head in enumerate(heads) if head.changed > self._seen]
+            if new:
+                self._take([heads[row] for row in new], vectors if len(new) == len(heads) else vectors[new])
+                self._seen = max(self._seen, *(heads[row].changed for row in new))
         self._version = version
 
     def hidden(self, *, status: str = "active", only_success: bool = False) -> NDArray[np.bool_] | None:
