@@ -1,5 +1,7 @@
 """Unit vectors in one growing table, searched exactly."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,7 +59,7 @@ class VectorTable:
         coarse, slack = self._coarse_scores(query)
         if hidden is not None:
             coarse = coarse[: len(hidden)]
-            coarse[hidden] = -np.inf
+            np.putmask(coarse, hidden[: len(coarse)], -np.inf)
         k = min(k, len(coarse))
         if k == 0:
             return [], []
@@ -69,19 +71,21 @@ class VectorTable:
         return candidates[best].tolist(), exact[best].tolist()
 
     def _coarse_scores(self, query: Vectors) -> tuple[NDArray[np.float64], float]:
+        """Scores in some unit, and by how much of it they may be off."""
         import simsimd
 
-        scale = max(float(np.abs(query).max(initial=0.0)), 1e-12) / 127
-        rounded = np.round(query / scale).astype(np.int8)
+        scale = max(float(query.max(initial=0.0)), -float(query.min(initial=0.0)), 1e-12) / 127
+        rounded = np.rint(query / scale).astype(np.int8)
         try:
             products = simsimd.cdist(rounded[None, :], self._coarse[: self._size], metric="dot")
         except TypeError:  # simsimd 6.5 beside usearch sometimes does not know int8 for int8
             return self.scores(query).astype(np.float64), 1e-6
-        scores: NDArray[np.float64] = np.asarray(products, dtype=np.float64).reshape(-1) * self._scale[: self._size]
-        scores *= scale
-        query_error = float(np.linalg.norm(query - rounded * np.float32(scale)))
+        scores: NDArray[np.float64] = np.asarray(products, dtype=np.float64).reshape(-1)
+        scores *= self._scale[: self._size]
+        off = query - rounded * np.float32(scale)
+        query_error = math.sqrt(float(off @ off))
         # |q.x - q'.x'| <= |q||x - x'| + |q - q'||x'|, with |q| <= 1 and |x'| <= 1 + |x - x'|.
-        return scores, self._error + query_error * (1 + self._error) + 1e-6
+        return scores, (self._error + query_error * (1 + self._error) + 1e-6) / scale
 
     def _store(self, at: slice, vectors: Vectors) -> None:
         self._rows[at] = vectors
@@ -107,9 +111,9 @@ class VectorTable:
 
 
 def kth_largest(scores: NDArray[np.float64], k: int) -> float:
-    """A lower bound of the k-th largest score: the k-th largest of the maxima of blocks. Much cheaper than a sort."""
+    """A lower bound of the k-th largest score: the k-th largest of the maxima of groups. Much cheaper than a sort."""
     whole = len(scores) // _BLOCK * _BLOCK
     if whole // _BLOCK <= k:
         return float(np.partition(scores, len(scores) - k)[len(scores) - k])
-    maxima = scores[:whole].reshape(-1, _BLOCK).max(axis=1)
+    maxima = scores[:whole].reshape(_BLOCK, -1).max(axis=0)  # every so-manieth row: along memory
     return float(np.partition(maxima, len(maxima) - k)[len(maxima) - k])
