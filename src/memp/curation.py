@@ -98,9 +98,9 @@ class Curation:
 
     def evidence(self, agent: str | None = None) -> Evidence:
         """Whether the memory helps `agent` (None: the one with the most tasks), in all, by family and by procedure."""
-        self._ledger.refresh()
-        agent = self._ledger.busiest() if agent is None else agent
-        return evidence_of(self._ledger, agent, self.procedures(), self.quarantining or Quarantine())
+        with self._ledger.current() as ledger:
+            agent = ledger.busiest() if agent is None else agent
+            return evidence_of(ledger, agent, self.procedures(), self.quarantining or Quarantine())
 
     def stats(self) -> Stats:
         """Counts of what the namespace holds."""

@@ -3,6 +3,9 @@
 import json
 import math
 import random
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from click.testing import CliRunner
@@ -150,6 +153,26 @@ def test_revisions_that_say_the_same_share_their_evidence(world):
     assert world.memory.get(id).served == 0
     again = world.memory.evidence().procedures
     assert {lift.name: lift.served for lift in again} == {lift.name: lift.served for lift in served}
+
+
+def test_threads_that_ask_together_all_see_everything(world):
+    for number in range(120):
+        world.play("good" if number % 2 else "bad")
+    with ProceduralMemory(world.memory.store, agent="m1") as memory:
+        began, often = threading.Barrier(6), sys.getswitchinterval()
+
+        def ask(_):
+            began.wait(timeout=60)
+            return memory.evidence()
+
+        sys.setswitchinterval(1e-6)
+        try:
+            with ThreadPoolExecutor(6) as pool:
+                found = list(pool.map(ask, range(6)))
+        finally:
+            sys.setswitchinterval(often)
+        assert found == [memory.evidence()] * 6
+        assert found[0].overall.served + found[0].overall.withheld == 120
 
 
 def test_the_command(world, tmp_path):

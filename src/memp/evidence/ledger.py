@@ -1,7 +1,9 @@
 """The outcomes of a namespace as tallies, read once and then caught up with."""
 
+import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
 
 from memp.evidence.reading import OutcomeReader
@@ -84,12 +86,16 @@ class Agent:
 
 
 class Ledger:
-    """What is known of how tasks went, with what was served or withheld for them. A view of the store."""
+    """What is known of how tasks went, with what was served or withheld for them. A view of the store.
+
+    Threads that share one read it within `current`.
+    """
 
     def __init__(self, store: Store, namespace: str) -> None:
         self._store = store
         self._namespace = namespace
         self._reader = OutcomeReader(store, namespace)
+        self._lock = threading.RLock()
         self._start()
 
     def _start(self) -> None:
@@ -109,12 +115,20 @@ class Ledger:
 
         When anything was erased for good since, all is read again: what it said must not count.
         """
-        afresh, outcomes = self._reader.read()
-        if afresh:
-            self._start()
-        for outcome in outcomes:
-            self._add(outcome)
-        return bool(outcomes)
+        with self._lock:
+            afresh, outcomes = self._reader.read()
+            if afresh:
+                self._start()
+            for outcome in outcomes:
+                self._add(outcome)
+            return bool(outcomes)
+
+    @contextmanager
+    def current(self) -> "Iterator[Ledger]":
+        """The ledger, caught up, while no other thread changes it."""
+        with self._lock:
+            self.refresh()
+            yield self
 
     def _add(self, outcome: Outcome) -> None:
         named = outcome.withheld or outcome.credited

@@ -176,9 +176,9 @@ class Forgetting(Curation):
         merged = self._merge(held, ALIKE) if capacity.merge else Merged()
         if merged.into:
             held = self._held()
-        self._ledger.refresh()
-        agent = self._ledger.busiest() if agent is None else agent
-        going = victims(held, capacity, self._ledger, Worth(self._ledger, agent))
+        with self._ledger.current() as ledger:
+            worth = Worth(ledger, ledger.busiest() if agent is None else agent)
+            going = victims(held, capacity, ledger, worth)
         done = Done()
         for procedure, reason in going:
             self._settle(procedure, "retired", reason, "capacity", done, otherwise="not evicted")
