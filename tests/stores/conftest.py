@@ -3,8 +3,11 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from memp.stores.postgres import PostgresStore
+from memp.stores.postgres.migrations import TABLES
 from memp.stores.sqlite import SqliteStore
 
 
@@ -48,3 +51,19 @@ def small_disk(tmp_path) -> Iterator[Callable[[str], Path]]:
     yield mount
     for place in mounted:
         subprocess.run(["umount", "-l", place], check=True)
+
+
+@pytest.fixture(scope="session")
+def migrated(server) -> str:
+    """A database with the tables of a memory."""
+    url = server.create_database()
+    PostgresStore(url).close()
+    return url
+
+
+@pytest.fixture
+def url(migrated) -> str:
+    """The same, empty."""
+    with psycopg.connect(migrated, autocommit=True) as db:
+        db.execute("TRUNCATE " + ", ".join(f"memp.{table}" for table in TABLES))
+    return migrated

@@ -1,28 +1,10 @@
 import re
 from collections.abc import Callable, Iterator
 
-import psycopg
 import pytest
 
 from memp.stores.postgres import PostgresStore, statements
-from memp.stores.postgres.migrations import TABLES
 from memp.stores.postgres.wire import Wire
-
-
-@pytest.fixture(scope="session")
-def migrated(server) -> str:
-    """A database with the tables of a memory."""
-    url = server.create_database()
-    PostgresStore(url).close()
-    return url
-
-
-@pytest.fixture
-def url(migrated) -> str:
-    """The same, empty."""
-    with psycopg.connect(migrated, autocommit=True) as db:
-        db.execute("TRUNCATE " + ", ".join(f"memp.{table}" for table in TABLES))
-    return migrated
 
 
 @pytest.fixture

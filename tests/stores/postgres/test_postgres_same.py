@@ -14,52 +14,99 @@ import memp
 from memp import ProceduralMemory, Step, StoreError, Trajectory
 from memp.cli.memory import memory as command
 from memp.errors import StoreCorrupt, StoreMissing
+from memp.evidence import Drift
 from memp.exchange import export_jsonl, import_jsonl
+from memp.forgetting import Capacity
 from memp.stores.copying import copy
 from memp.stores.postgres import PostgresStore
 from memp.stores.sqlite import SqliteStore
-from memp.update import Discard
+from memp.testing.store import MemoryStore
+from memp.update import Discard, Guard
 from memp_bench.cli.doctor import doctor
 
 KINDS = ("put a clean mug on the shelf", "heat an egg and serve it", "find the book in the bedroom", "cool a potato")
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+LIVES = {
+    "plain": ({}, "undo of everything"),
+    "value": ({"retrieve": "value", "holdout": 0.3}, "withheld: one of the 30% that measure"),
+    "avefact": ({"retrieve": "avefact"}, '"revised":[['),
+    "proving": ({"build": "script", "holdout": 0.25, "guard": Guard(), "k": 2}, '"probation"'),
+    "bounded": (
+        {"build": "script", "update": "vanilla", "capacity": Capacity(count=9, grace=0.0), "k": 2},
+        "merged into",
+    ),
+    "watching": ({"build": "script", "update": "validation", "drift": Drift(), "k": 1, "holdout": 0.1}, "withheld: "),
+    "approving": ({"approve": True, "k": 2}, '"pending"'),
+}
+"""Options of a memory, and what must happen in its life."""
+
+
+def tasks():
+    """Forty tasks, groups of four, some lost, some after the world changed."""
+    for n in range(40):
+        act = ["go to place 0", f"take thing {n % 3}", f"use tool {n % 2}"]
+        lost = n % 3 == 0 or (n > 25 and n % 7 != 1)
+        steps = [Step(action=a, observation="Nothing happens." if lost and a == act[-1] else "fine") for a in act]
+        steps += [Step(action="use tool 7", observation="fine")] if lost else []
+        family = KINDS[n % 4]
+        task = f"{family} number {n % 7}"
+        yield Trajectory(id=f"t{n}", task=task, steps=steps, reward=float(not lost), tags={"family": family})
 
 
 def stream(memory):
-    """Forty tasks, groups of four, some lost; what was recalled, rendered, and told."""
+    """A life: tasks, updates, and what a person does to a memory; what was recalled, rendered, and told."""
     told = []
-    for n in range(40):
-        task = f"{KINDS[n % 4]} number {n % 7}"
-        served = memory.retrieve(task)
-        told.append(served.render())
-        steps = [Step(action=f"go to place {n % 5}", observation="fine"), Step(action=f"take thing {n % 3}")]
-        played = Trajectory(id=f"t{n}", task=task, steps=steps, reward=float(n % 3 != 0), tags={"family": KINDS[n % 4]})
+    for n, played in enumerate(tasks()):
+        served = memory.retrieve(played.task, agent=f"m{n % 2}")
+        told += [served.render(), [item.procedure.id for item in served.withheld], served.note]
         memory.record(played, served)
         if n % 4 == 3:
             told.append(memory.update().model_dump_json())
+            told += [memory.approve(item.id).model_dump_json() for item in list(memory.queue())[:2]]
+    told += [memory.evidence(agent).model_dump_json() for agent in ("", "m0", "m1")]
+    return told + person(memory)
+
+
+def person(memory):
+    """Looks, undoes, pins, merges, forgets."""
+    told = []
+    first = next(memory.procedures(status="active")).id
+    done = (memory.pin(first), memory.undo(first), memory.retire(first, reason="old"), memory.restore(first))
+    told += [revision.model_dump_json() for revision in done]
+    told.append(memory.merge().model_dump_json())
+    told.append(memory.forget(task=f"{KINDS[1]} number 1").model_dump_json())
+    erased = memory.forget("t5", hard=True).erased
+    told.append(erased.model_dump_json(exclude={"searched", "left", "elsewhere"}))  # the bytes are each store's own
+    told += [revision.model_dump_json() for revision in memory.undo_since(START + timedelta(seconds=200))]
     told.append(memory.evidence().model_dump_json())
+    told += [receipt.model_dump_json() for receipt in memory.receipts(limit=100)]
+    told += [procedure.model_dump_json() for procedure in memory.procedures()]
     return told
 
 
-@pytest.mark.parametrize("policies", [{}, {"retrieve": "value", "holdout": 0.3}, {"retrieve": "avefact"}], ids=str)
-def test_a_run_is_the_same_on_both(tmp_path, url, policies):
-    told = {}
-    for place in (tmp_path / "memory.db", url):
+@pytest.mark.parametrize("life", LIVES)
+def test_a_life_is_the_same_on_every_store(tmp_path, url, life):
+    lives, (options, happens) = [], LIVES[life]
+    for place in (tmp_path / "memory.db", url, MemoryStore()):
         moments, names = count(), count()
         with ProceduralMemory(
             place,
             seed=7,
             discard=Discard(),
-            clock=lambda moments=moments: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=next(moments)),
+            clock=lambda moments=moments: START + timedelta(seconds=next(moments)),
             ids=lambda names=names: f"id{next(names):05}",
-            **policies,
+            **options,
         ) as memory:
             said = stream(memory)
-            dump = [entry.model_dump_json() for entry in memory.store.dump("default")]
-        told[str(place)] = (said, dump)
-    (said, dump), (said_there, dump_there) = told.values()
-    assert said == said_there
-    assert dump == dump_there
+            lives.append((said, [entry.model_dump_json() for entry in memory.store.dump("default")]))
+    (said, dump), *others = lives
     assert len(dump) > 100
+    assert any(happens in str(part) for part in said)
+    for said_there, dump_there in others:
+        assert said_there == said
+        assert dump_there == dump
 
 
 # -- moving ----------------------------------------------------------------------------------------
