@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 
 from memp.errors import MempError, MissingExtra
 from memp_bench.envs.pool import without_secrets
-from memp_bench.envs.slots import NO_FOLDERS, Folders, PoolUnfit
+from memp_bench.envs.slots import NO_FOLDERS, Folders, PoolUnfit, SlotLost
 
 if TYPE_CHECKING:
     from memp_bench.envs.ray_pool import RayPool
@@ -109,10 +109,17 @@ class RayCluster:
             ray.shutdown()
 
     def nodes(self) -> dict[str, int]:
-        """The nodes that are alive, each with the actors it has room for."""
+        """The nodes that Ray takes for alive, each with the actors it has room for.
+
+        Raises:
+            SlotLost: the cluster does not answer.
+        """
         import ray
 
-        nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+        try:
+            nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+        except Exception as error:  # the request boundary
+            raise SlotLost(f"the Ray cluster does not answer: {error}") from error
         return {n["NodeID"]: int(n["Resources"].get("CPU", 0) // self.cpus) for n in nodes if n["Alive"]}
 
 

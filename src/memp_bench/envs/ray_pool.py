@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from memp.errors import EnvironmentFailed, MempError
+from memp.errors import MempError
 from memp_bench.envs.pool import error_of
 from memp_bench.envs.ray_cluster import RayCluster
 from memp_bench.envs.slots import NO_FOLDERS, Folders, PoolUnfit, SlotLost
@@ -191,29 +191,33 @@ class _Actor:
         actor: Any = ray.remote(actor_class()).options(
             num_cpus=self._cpus, scheduling_strategy="SPREAD", max_restarts=0, max_task_retries=0
         )
-        self._handle = actor.remote()
+        try:
+            self._handle = actor.remote()
+        except Exception as error:  # the request boundary
+            self.lose(f"Ray starts no actor: {_said(error)}")
+            raise SlotLost(self.lost) from error
         self.node, problem, found = await self._answer("start", self._setup, self._start_timeout)
         self.host = found[0] if found else ""
         problem = problem or _unfit(found)
         if problem:
-            self.lose(f"node {self.node[:8]} ({self.host}): {problem}")
+            self.lose(f"{self._where}: {problem}")
             raise PoolUnfit(self.lost)
 
     async def _answer(self, method: str, arguments: tuple[Any, ...], limit: float) -> Any:
-        """Ask, and tell what ended the actor from what is wrong in it."""
-        from ray.exceptions import RayError, RayTaskError
-
+        """Ask. Whatever goes wrong here is the machine's fault: players' errors come as answers."""
         try:
             async with asyncio.timeout(limit):
                 return await getattr(self._handle, method).remote(*arguments)
-        except RayTaskError as error:
-            raise EnvironmentFailed(f"the actor on node {self.node[:8]} failed: {_said(error)}") from error
-        except RayError as error:
-            self.lose(f"Ray lost an actor on node {self.node[:8] or 'unknown'} ({self.host}): {_said(error)}")
-            raise SlotLost(self.lost) from error
         except TimeoutError:
-            self.lose(f"nothing was heard of an actor on node {self.node[:8] or 'none yet'} for {limit:g} s")
+            self.lose(f"nothing was heard of an actor on {self._where} for {limit:g} s")
             raise SlotLost(self.lost) from None
+        except Exception as error:  # the request boundary
+            self.lose(f"an actor on {self._where} was lost: {_said(error)}")
+            raise SlotLost(self.lost) from error
+
+    @property
+    def _where(self) -> str:
+        return f"node {self.node[:8]} ({self.host})" if self.node else "no node yet"
 
     def lose(self, why: str) -> None:
         """Give the actor up."""
