@@ -13,6 +13,8 @@ from memp.stores.base import Stats, Store, Write
 
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 
+KEPT: Final[tuple[Status, ...]] = tuple(status for status in STATUSES if status != "retired")
+
 WAITING: Final[tuple[Status, ...]] = ("pending", "proposed")
 """What waits for a person."""
 
@@ -100,7 +102,7 @@ class Curation:
         """Whether the memory helps `agent` (None: the one with the most tasks), in all, by family and by procedure."""
         with self._ledger.current() as ledger:
             agent = ledger.busiest() if agent is None else agent
-            return evidence_of(ledger, agent, self.procedures(), self.quarantining or Quarantine())
+            return evidence_of(ledger, agent, self.procedures(status=KEPT), self.quarantining or Quarantine())
 
     def stats(self) -> Stats:
         """Counts of what the namespace holds."""

@@ -143,6 +143,25 @@ def test_another_agents_evidence_is_a_weak_prior(world):
     assert abs(unknown.harm - 0.5) < new.harm - 0.5 + 0.3
 
 
+def test_what_another_agent_won_with_memory_repairs_nothing(tmp_path):
+    """The weak agent loses a task without memory, the strong one wins it with memory."""
+    with ProceduralMemory(tmp_path / "m.db", update=OnlyWithoutRecall(), holdout=0.5, agent="weak") as memory:
+        memory.record(trajectory("wash the dishes"))
+        memory.update()
+        seen = set()
+        for number in range(60):
+            agent = ("weak", "strong")[number % 2]
+            recall = memory.retrieve("wash the dishes again", agent=agent)
+            if (agent == "weak") == bool(recall.withheld):
+                seen.add(agent)
+                done = trajectory("wash the dishes again", (f"act {number}",), reward=float(agent == "strong"))
+                memory.record(done, recall)
+        assert seen == {"weak", "strong"}
+        for agent in seen:
+            found = memory.evidence(agent)
+            assert (found.both, found.repairs, found.regressions) == (0, 0, 0)
+
+
 def test_revisions_that_say_the_same_share_their_evidence(world):
     for _ in range(10):
         world.play("good")

@@ -79,6 +79,9 @@ class Agent:
     fresh: dict[tuple[str, int], tuple[float, float, int]] = field(default_factory=dict)
     """By the same: tasks and won ones, older ones counting for less, and the number of the last one."""
 
+    tasks: dict[str, tuple[list[bool], list[bool]]] = field(default_factory=lambda: defaultdict(lambda: ([], [])))
+    """By task: whether it was won each time with memory, and each time without."""
+
     def of(self, keys: Iterable[tuple[str, int]]) -> Sides | None:
         """What is known of all of these together; None when nothing is."""
         known = [self.procedures[key] for key in keys if key in self.procedures]
@@ -107,8 +110,6 @@ class Ledger:
         self.count = 0
         """Tasks for which there was something to serve."""
         self.agents: dict[str, Agent] = defaultdict(Agent)
-        self.tasks: dict[str, tuple[list[bool], list[bool]]] = defaultdict(lambda: ([], []))
-        """By task: how it went with memory, and without."""
 
     def refresh(self) -> bool:
         """Catch up with what this and other processes recorded. True when there was anything new.
@@ -149,7 +150,7 @@ class Ledger:
                 count, won = self.lately(agent, key)
                 agent.fresh[key] = (count + 1, won + outcome.success, self.count)
         if outcome.task_key:
-            self.tasks[outcome.task_key][bool(outcome.withheld)].append(outcome.success)
+            agent.tasks[outcome.task_key][bool(outcome.withheld)].append(outcome.success)
 
     @property
     def all(self) -> tuple[int, int]:

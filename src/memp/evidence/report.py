@@ -21,7 +21,7 @@ class Evidence(Record):
     procedures: tuple[Lift, ...]
     """Those that were, or would have been, served; the most harmful first."""
     both: int
-    """Tasks that came with memory and without."""
+    """Tasks that came to this agent with memory and without."""
     repairs: int
     """Of them: lost without, won with memory (each by majority)."""
     regressions: int
@@ -33,12 +33,13 @@ class Evidence(Record):
 
 
 def evidence_of(ledger: Ledger, agent: str, procedures: Iterable[Procedure], quarantine: Quarantine) -> Evidence:
-    """The evidence of `agent`, about procedures at their current revision."""
+    """The evidence of `agent`, about these procedures at their current revision."""
     worth = Worth(ledger, agent)
     held = list(procedures)
-    lifts = [worth.procedure(p.id, p.revision.number) for p in held if p.status != "retired"]
+    lifts = [worth.procedure(p.id, p.revision.number) for p in held]
     known = [lift for lift in lifts if lift.served or lift.withheld]
-    pairs = [(fmean(with_it), fmean(without)) for with_it, without in ledger.tasks.values() if with_it and without]
+    tasks = ledger.agents[agent].tasks.values() if agent in ledger.agents else ()
+    pairs = [(fmean(with_it), fmean(without)) for with_it, without in tasks if with_it and without]
     overall = worth.overall()
     return Evidence(
         agent=agent,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from memp.curation import STATUSES, Curation
+from memp.curation import KEPT, Curation
 from memp.done import Done
 from memp.errors import Conflict, RecordError
 from memp.evidence import Worth
@@ -92,7 +92,7 @@ class Forgetting(Curation):
 
     def _built_from(self, ids: set[str], task: str | None) -> list[str]:
         """The procedures that are not retired and were built from these trajectories, or are for this task."""
-        held = list(self.procedures(status=[status for status in STATUSES if status != "retired"]))
+        held = list(self.procedures(status=KEPT))
         at_first = self.store.at(self.namespace, [(procedure.id, 1) for procedure in held])
         evidence = {first.id: first.revision.evidence for first in at_first}
         return [
