@@ -48,6 +48,7 @@ class ProceduralMemory(Forgetting):
         self._loop = _Loop()
         memory = self._memory
         super().__init__(memory.store, memory.namespace, memory._clock, memory._ids)
+        self.quarantining = memory.quarantining
 
     retrieve = _blocking(AsyncProceduralMemory.retrieve)
     record = _blocking(AsyncProceduralMemory.record)

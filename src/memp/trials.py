@@ -1,7 +1,6 @@
 """Trials: whether a correction on probation takes the place of the revision that stands, by their outcomes."""
 
 from collections import defaultdict
-from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -72,17 +71,18 @@ class Trials:
         return min(revision.at for revision, _, _ in history if revision.stands == standing)
 
     def _side(self, id: str, number: int, begun: datetime) -> Side:
-        chosen = [o for served, o in self._of(id, number) if o.at >= begun]
+        chosen = [o for o in self._of(id, number) if o.at >= begun]
         return Side(len(chosen), sum(o.success for o in chosen), tuple(o.trajectory_id for o in chosen))
 
     def _before(self, id: str, number: int, begun: datetime) -> float:
         """The rate of the standing revision before the trial; the failure that led to it counts, as does one win."""
-        chosen = [o for _, o in self._of(id, number) if o.at < begun]
+        chosen = [o for o in self._of(id, number) if o.at < begun]
         return (1 + sum(o.success for o in chosen)) / (2 + len(chosen))
 
-    def _of(self, id: str, number: int) -> Sequence[tuple[int, Outcome]]:
+    def _of(self, id: str, number: int) -> list[Outcome]:
+        """Of tasks for which a revision was served that says what revision `number` says."""
         said = self._ledger.saying(id, number)
-        return [(served, o) for served, o in self._served[id] if self._ledger.saying(id, served) == said]
+        return [outcome for served, outcome in self._served[id] if self._ledger.saying(id, served) == said]
 
 
 def decision(new: Side, old: Side, before: float, guard: Guard, standing: int) -> Decision | None:

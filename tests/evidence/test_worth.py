@@ -128,6 +128,23 @@ def test_a_memory_that_does_harm_abstains_for_that_agent_only(tmp_path):
     world.memory.close()
 
 
+def test_evidence_goes_by_the_memorys_own_bounds(tmp_path):
+    bounds = Quarantine(sure=0.8, abstain_after=3)
+    with ProceduralMemory(
+        tmp_path / "m.db", update=OnlyWithoutRecall(), holdout=0.5, quarantine=bounds, agent="m"
+    ) as memory:
+        memory.record(trajectory("wash the dishes"))
+        memory.update()
+        overall = memory.evidence().overall
+        while min(overall.served, overall.withheld) < 3:
+            recall = memory.retrieve(f"wash dish {overall.served + overall.withheld}")
+            done = trajectory(recall.task, (f"act {recall.task}",), reward=float(bool(recall.withheld)))
+            memory.record(done, recall)
+            overall = memory.evidence().overall
+        assert max(overall.served, overall.withheld) < Quarantine().abstain_after
+        assert memory.evidence().abstains.startswith("abstains: with memory 0 of 3 tasks were won")
+
+
 def test_another_agents_evidence_is_a_weak_prior(world):
     for _ in range(60):
         world.play("bad", agent="m1")
