@@ -193,6 +193,24 @@ def test_a_shipped_study_is_the_same_on_both(memp, name, games, url, tmp_path):
     assert mine == theirs
 
 
+@pytest.mark.engine
+@pytest.mark.slow
+def test_the_demo_is_the_same_on_both(server, tmp_path):
+    pytest.importorskip("textworld", reason="needs the extra alfworld")
+    url, few = server.create_database(), ("--games", "8", "--every", "4", "--seeds", "1", "--expert-games", "4")
+    for out, more in (("files", ()), ("there", ("--memory", url))):
+        done(CliRunner().invoke(main, ["demo", "--out", str(tmp_path / out), "--json", *few, *more]))
+    name = json.loads((tmp_path / "there" / "memories.json").read_text())["name"]
+    homes = Home(tmp_path / "files"), Home(tmp_path / "there", url, name)
+    for slug in ("seed-0/own-memory", "seed-0/expert-memory"):
+        mine, theirs = (said(home.cell(slug)) for home in homes)
+        assert len(mine["recall"]) == 8
+        assert mine == theirs
+    curves = [(tmp_path / out / "index.html").read_text().partition("<img")[0] for out in ("files", "there")]
+    assert curves[0] == curves[1]
+    server.drop_database(url)
+
+
 # -- the folder remembers ------------------------------------------------------------------------------
 
 
