@@ -135,8 +135,12 @@ INSERT_OUTCOME: Final = """
     VALUES (%(ns)s, %(id)s, %(recall_id)s, %(seq)s, %(body)s)"""
 RECORD_OUTCOME: Final = """
     INSERT INTO memp.outcomes (namespace, trajectory_id, recall_id, body, seq)
-    SELECT s.namespace, %(id)s, %(recall_id)s, %(body)s, s.clock
+    SELECT s.namespace, %(id)s, %(recall_id)s, %(body)s,
+           CASE WHEN %(credited)s = (SELECT count(*) FROM memp.revisions r WHERE r.namespace = %(ns)s AND
+               (r.procedure_id, r.number) IN (SELECT * FROM unnest(%(ids)s::text[], %(numbers)s::integer[])))
+           THEN s.clock END
     FROM memp.namespaces s WHERE s.namespace = %(ns)s"""
+"""With the number that was just taken; none, and so an error, when something that it credits is not there."""
 CREDITABLE: Final = """
     SELECT procedure_id, number FROM memp.revisions WHERE namespace = %(ns)s
     AND (procedure_id, number) IN (SELECT * FROM unnest(%(ids)s::text[], %(numbers)s::integer[]))"""

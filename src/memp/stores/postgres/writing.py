@@ -94,26 +94,37 @@ def insert_receipt(transaction: Transaction, receipt: Receipt, seq: int) -> None
 
 def creditable(transaction: Transaction, outcome: Outcome) -> "Answer":
     """Ask which of the revisions that an outcome credits are there."""
-    ids, numbers = [safe(id) for id, _ in outcome.credited], [number for _, number in outcome.credited]
-    return transaction.send(sql.CREDITABLE, ids=ids, numbers=numbers)
+    return transaction.send(sql.CREDITABLE, **_credited(outcome))
 
 
 def insert_outcome(transaction: Transaction, outcome: Outcome, seq: int) -> None:
     """Log an outcome; every procedure that was served gets it, by id and at the revision that was served."""
-    _outcome(transaction, sql.INSERT_OUTCOME, outcome, seq=seq)
+    transaction.send(sql.INSERT_OUTCOME, **_outcome(outcome), seq=seq)
+    _credit(transaction, outcome)
 
 
 def record_outcome(transaction: Transaction, outcome: Outcome) -> None:
-    """Likewise, with the number just taken."""
-    _outcome(transaction, sql.RECORD_OUTCOME, outcome)
+    """Likewise, with the number just taken, and if all that it credits is there."""
+    distinct = len(set(outcome.credited))
+    transaction.send(sql.RECORD_OUTCOME, **_outcome(outcome), **_credited(outcome), credited=distinct)
+    _credit(transaction, outcome)
 
 
-def _outcome(transaction: Transaction, statement: str, outcome: Outcome, **number: int) -> None:
-    body, recall_id = outcome.model_dump_json(), safe(outcome.recall_id)
-    transaction.send(statement, id=safe(outcome.trajectory_id), recall_id=recall_id, body=body, **number)
+def _outcome(outcome: Outcome) -> dict[str, str]:
+    return {
+        "id": safe(outcome.trajectory_id),
+        "recall_id": safe(outcome.recall_id),
+        "body": outcome.model_dump_json(),
+    }
+
+
+def _credited(outcome: Outcome) -> dict[str, list[Any]]:
+    return {"ids": [safe(id) for id, _ in outcome.credited], "numbers": [number for _, number in outcome.credited]}
+
+
+def _credit(transaction: Transaction, outcome: Outcome) -> None:
     if outcome.credited:
-        ids, numbers = [safe(id) for id, _ in outcome.credited], [number for _, number in outcome.credited]
-        transaction.send(sql.CREDIT, ids=ids, numbers=numbers, won=int(outcome.success))
+        transaction.send(sql.CREDIT, **_credited(outcome), won=int(outcome.success))
 
 
 def check_credit(outcome: Outcome, there: Iterable[Sequence[Any]], namespace: str) -> None:
