@@ -59,7 +59,7 @@ class Run:
         """Some seconds, drawn."""
         time.sleep(self.rng.uniform(least, most))
 
-    def until(self, *kinds: str, seconds: float = 90.0) -> None:
+    def until(self, *kinds: str, seconds: float = 240.0) -> None:
         """Until the logs tell of an error of one of these kinds that they did not tell of before."""
         before, deadline = self.told(kinds), time.monotonic() + seconds
         while self.told(kinds) <= before:
@@ -73,7 +73,7 @@ class Run:
         texts = [path.read_bytes() for path in (self.out / "logs").glob("*.jsonl")]
         return sum(text.count(mark) for text in texts for mark in marks)
 
-    def goes_on(self, seconds: float = 60.0) -> None:
+    def goes_on(self, seconds: float = 120.0) -> None:
         """Until ten more operations were acknowledged: the fault has passed."""
         before, deadline = self.told(("ack",)), time.monotonic() + seconds
         while self.told(("ack",)) < before + 10:
@@ -241,13 +241,13 @@ def make_room(place: Path, megabytes: int) -> None:
 
 def full_sqlite(task: Task) -> Findings:
     """The disk is full for some seconds, then there is room again."""
-    with disk("6m") as place:
-        run = task.on(str(place / "memory.db"), timeout=5.0, observation=20_000)
+    with disk("4m") as place:
+        run = task.on(str(place / "memory.db"), timeout=5.0, observation=8_000, rate=60.0)
         run.traffic.start()
         for _ in range(run.rounds):
             run.until("StoreFull")
             run.wait(1.0, 2.0)
-            make_room(place, 6)
+            make_room(place, 3)
             run.goes_on()
         make_room(place, 300)
         run.goes_on()
@@ -256,12 +256,12 @@ def full_sqlite(task: Task) -> Findings:
 
 def full_postgres(task: Task) -> Findings:
     """The server runs out of room for rows (and says so) or for its log (and gives up); it is given room."""
-    with disk("120m") as place, server(
-        folder=place, max_wal_size="32MB", min_wal_size="32MB", wal_recycle="off", shared_buffers="32MB"
-    ) as up:  # fmt: skip
-        run = task.on(up.url(), timeout=3.0, observation=60_000)
+    wal = {"max_wal_size": "32MB", "min_wal_size": "32MB", "wal_recycle": "off"}
+    with disk("200m") as place, server(folder=place, shared_buffers="32MB", **wal) as up:
+        run = task.on(up.url(), timeout=3.0, observation=8_000, rate=60.0)
         run.traffic.start()
         for _ in range(run.rounds):
+            make_room(place, 5)
             run.until("StoreFull", "StoreError")
             run.wait(1.0, 2.0)
             make_room(place, 60)  # recovery itself needs room for files of the log

@@ -300,7 +300,7 @@ class Agent:
         reward = rng.choice((0.0, 0.0, 0.3, 0.5, 1.0, 1.0, 1.0))
         actions = [f"go to {place} {n + 1}" for n in range(kind + 1)]
         actions += [f"take {thing} 1 from {place} {kind + 1}", f"{words[0]} {thing} 1", f"put {thing} 1 on {place} 1"]
-        more = "".join(rng.choices("abcdefgh ", k=self.config.observation))
+        more = rng.randbytes(self.config.observation // 2).hex()
         steps = [
             Step(action=action, observation=f"You see {thing} 1 and {rng.choice(THINGS)} 2. {more}")
             for action in actions
