@@ -58,15 +58,19 @@ def sqlite(folder: Path, keep: bool) -> Iterator[Place]:
 
 @contextmanager
 def postgres(folder: Path, keep: bool) -> Iterator[Place]:
-    """A server of our own in the folder."""
+    """A server of our own in the folder, fsync on; its memory is what its processes hold, what they share once."""
+    from pgparts import parts, tidy
+
     from memp.testing.postgres import PostgresServer
 
-    settings = {"shared_buffers": "1GB", "maintenance_work_mem": "2GB", "max_wal_size": "4GB"}
+    settings = {"shared_buffers": "2GB", "maintenance_work_mem": "2GB", "max_wal_size": "8GB"}
     with PostgresServer(folder=folder, durable=True, **settings) as server:
-        data = folder / "data"
 
         def sizes() -> dict[str, float]:
-            return {"data_mb": sum(file.stat().st_size for file in data.rglob("*") if file.is_file()) / 1e6}
+            tidy(server.url())
+            found = {f"{table}, {part}": size / 1e6 for (table, part), size in parts(server.url()).items()}
+            found = {name: size for name, size in found.items() if size >= 1}
+            return {**found, "tables_mb": sum(found.values()), "server_mb": server.memory()}
 
         yield Place(server.url(), sizes)
 
