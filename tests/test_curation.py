@@ -43,6 +43,20 @@ def test_what_is_new_waits_and_is_not_served(memory):
     assert not list(memory.queue())
 
 
+def test_procedures_of_a_status_or_of_several(memory):
+    id = learned(memory)
+    memory.record(trajectory("cool an egg", ("cool egg 1",)))
+    memory.update()
+    memory.record(trajectory("heat a pan", ("heat pan 1",)))
+    memory.update()
+    *_, last = memory.procedures()
+    memory.retire(last.id, reason="for the test")
+    assert [p.status for p in memory.procedures()] == ["active", "proposed", "retired"]
+    assert [p.id for p in memory.procedures(status="active")] == [id]
+    assert [p.status for p in memory.procedures(status=("retired", "active"))] == ["active", "retired"]
+    assert not list(memory.procedures(status=()))
+
+
 def test_a_correction_waits_while_the_old_revision_is_served(memory):
     id = learned(memory)
     before = memory.get(id).revision

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from memp import ProceduralMemory
 from memp.cli.memory import memory as command
 from memp.errors import RecordError
 from memp.evidence import Worth
-from memp.forgetting import Capacity
+from memp.forgetting import Capacity, Forgetting
+from memp.forgetting.capacity import victims
 from memp.stores.sqlite import SqliteStore
 
 MARKER = "frobozzmarker"
@@ -288,6 +290,38 @@ def test_bytes_and_tokens(made, kind):
     memory.update()
     left = [size(p) for p in memory.procedures(status="active")]
     assert total // 2 - max(left) - 10 <= sum(left) <= total // 2
+
+
+def test_each_procedure_is_measured_once_however_many_go(made):
+    memory, measured = filled(made), []
+
+    class Counting(Capacity):
+        def sizes(self, procedure):
+            measured.append(procedure.id)
+            return super().sizes(procedure)
+
+    memory._ledger.refresh()
+    held = list(memory.procedures())
+    going = victims(held, Counting(count=1, bytes=1), memory._ledger, Worth(memory._ledger, ""))
+    assert len(going) == len(held) == len(THINGS)  # nothing is as small as one byte
+    assert sorted(measured) == sorted(procedure.id for procedure in held)
+    assert going[0][1].startswith(f"{len(THINGS)} procedures are more than 1; ")
+    assert " bytes are more than 1; " in going[-1][1]
+
+
+def test_what_is_retired_is_not_read_to_make_room(made):
+    class Reading(SqliteStore):
+        def find(self, namespace, ids):
+            read.extend(ids)
+            return super().find(namespace, ids)
+
+    memory, read = filled(made), []
+    gone = next(memory.procedures()).id
+    memory.retire(gone, reason="for the test")
+    with closing(Reading(memory.store.path)) as store:
+        held = Forgetting(store, memory.namespace, ticking(), counter())
+        assert len(held.make_room(Capacity(tokens=1)).retired) == len(THINGS) - 1
+        assert gone not in read
 
 
 def test_duplicates_make_room_first(made):
