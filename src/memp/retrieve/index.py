@@ -158,11 +158,11 @@ class Index:
         return self._slots
 
     async def _vectors(self, heads: Sequence[Head]) -> Vectors:
+        kept = [head.vector for head in heads]
+        if None not in kept:
+            return np.frombuffer(b"".join(kept), dtype=np.float32).reshape(len(heads), -1)  # type: ignore[arg-type]
         missing = sorted({head.task for head in heads if head.vector is None})
         fresh = dict(zip(missing, await self._embed_and_keep(missing), strict=True))
-        known = b"".join(head.vector or b"" for head in heads)
-        if not missing:
-            return np.frombuffer(known, dtype=np.float32).reshape(len(heads), -1)
         return np.stack(
             [fresh[h.task] if h.vector is None else np.frombuffer(h.vector, dtype=np.float32) for h in heads]
         )
@@ -188,12 +188,13 @@ class Index:
         if self.table is None:
             self.table = VectorTable(vectors.shape[1])
         start = len(self.ids)
-        new = [n for n, head in enumerate(heads) if head.id not in self._row]
-        fresh = [heads[n] for n in new]
+        new = [n for n, head in enumerate(heads) if head.id not in self._row] if start else range(len(heads))
+        fresh = [heads[n] for n in new] if start else heads
         self.table.extend(vectors[new] if len(new) < len(heads) else vectors)
         self._reserve(start + len(fresh))
-        self._row.update((head.id, row) for row, head in enumerate(fresh, start))
-        self.ids += [head.id for head in fresh]
+        ids = [head.id for head in fresh]
+        self._row.update(zip(ids, range(start, start + len(ids)), strict=True))
+        self.ids += ids
         self.tasks += [head.task for head in fresh]
         self._facts += [head.facts for head in fresh]
         self._hidden[start : len(self)] = [head.status not in SERVABLE for head in fresh]
