@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from memp.stores.postgres import statements
+from memp.stores.postgres.migrations import TABLES, index_near
 from memp.stores.postgres.near import _FILTERS
 
 OF_ALL = {"NAMESPACES", "ANY_VERSION", "ALL_ERASURES"}
@@ -100,3 +101,34 @@ def test_what_is_asked_about_all_reads_the_list_of_namespaces_alone(planner, nam
 def test_the_check_notices(planner, text):
     with pytest.raises(AssertionError):
         check(planned(planner, text))
+
+
+# -- what the catalogue says -----------------------------------------------------------------------
+
+_OF_MEMP = "JOIN pg_namespace n ON n.oid = {} WHERE n.nspname = 'memp'"
+
+
+def test_every_index_is_led_by_the_namespace_or_is_of_one_alone(planner):
+    index_near(planner, "it's", "f", 3)
+    made = "SELECT pg_get_indexdef(i.indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid "
+    found = [text for (text,) in planner.execute(made + _OF_MEMP.format("c.relnamespace"))]
+    assert len(found) > len(TABLES)
+    near = [text for text in found if "USING hnsw" in text]
+    planner.execute("DROP INDEX memp." + near[0].split()[2])
+    assert all("WHERE ((namespace = 'it''s'::text) AND " in text for text in near)
+    assert len(near) == 1
+    assert all(re.search(r" USING btree \(namespace[,)]", text) for text in found if text not in near)
+
+
+def test_functions_look_at_their_own_row_only(planner):
+    read = "SELECT p.prosrc FROM pg_proc p " + _OF_MEMP.format("p.pronamespace")
+    sources = [text for (text,) in planner.execute(read)]
+    assert sources
+    for text in sources:
+        assert not re.search(r"\b(FROM|INTO|JOIN|PERFORM|EXECUTE|SELECT|DELETE)\b", text, re.IGNORECASE), text
+
+
+def test_every_table_is_behind_the_wall(planner):
+    walls = "SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity FROM pg_class c "
+    rows = planner.execute(walls + _OF_MEMP.format("c.relnamespace") + " AND c.relkind IN ('r', 'p', 'v', 'm')")
+    assert dict(rows.fetchall()) == {"schema": False, **dict.fromkeys(TABLES, True)}
