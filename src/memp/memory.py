@@ -122,6 +122,7 @@ class AsyncProceduralMemory(Learning):
         k = _at_least_one(k)
         if every is not None and every < 1:
             raise ValueError(f"every is {every}; give a number of tasks from 1, or None")
+        self._holdout = Holdout(holdout, seed)
         builder, updating = build_policy(build), update_policy(update)
         if guard is not None:
             updating = Guarded(updating, guard, replay)
@@ -162,7 +163,6 @@ class AsyncProceduralMemory(Learning):
         self.k, self.floor, self.max_tokens, self.every = k, floor, max_tokens, every
         self.references = references
         self._redactor = (Redactor() if redact else Redactor(())) if isinstance(redact, bool) else redact
-        self._holdout = Holdout(holdout, seed)
         standing = Standing(store, namespace, share=guard.trial if guard else 0.5, seed=seed)
         self._serving = Serving(standing, count_tokens)
         self._embedder = embedder if embedder is not None else _bundled_embedder()

@@ -45,6 +45,12 @@ def test_a_share_that_is_none_is_refused(share):
         Holdout(share)
 
 
+def test_it_is_refused_before_a_file_is_made(tmp_path):
+    with pytest.raises(ValueError, match="holdout is"):
+        ProceduralMemory(tmp_path / "m.db", holdout=2.0)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_order_of_a_group_does_not_matter():
     tasks = [f"task {number}" for number in range(50)]
     holdout = Holdout(0.3, 1)
