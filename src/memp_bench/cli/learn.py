@@ -89,44 +89,23 @@ def learn(benchmark: str, place: Path | str, as_json: bool, **options: Any) -> N
     click.echo(f"Look at them with: memp memory ls --memory {report['memory']}")
 
 
-async def _learn(
-    name: str,
-    place: Path | str,
-    *,
-    as_json: bool,
-    plans: tuple[Path, ...],
-    facts: bool,
-    builder: str | None,
-    split: str | None,
-    **options: Any,
-) -> dict[str, Any]:
+async def _learn(name: str, place: Path | str, *, as_json: bool, **options: Any) -> dict[str, Any]:
     from memp.models.metered import Meter
     from memp_bench.benchmarks import benchmark
     from memp_bench.cli import parts
-    from memp_bench.studies.config import RunConfig
     from memp_bench.studies.homes import Spot
 
-    started = time.monotonic()
-    config = RunConfig.parse(
-        {
-            "benchmark": name,
-            "split": parts.default_split(name, split, training=True),
-            "model": builder or "rules",
-            "builder": builder or "rules",
-            "retrieve": "avefact" if facts else "query",
-            **{key: options[key] for key in ("games", "seed", "base_url", "embedder", "build", "update")},
-        }
-    )
-    if plans and name != "travelplanner":
+    started, config = time.monotonic(), _config(name, options)
+    if options["plans"] and name != "travelplanner":
         raise MempError(f"--plans is for travelplanner; {name} is learned from its expert")
     parts.check_names(config)
-    meter, spot = Meter(parts.budget_of(options)), Spot(place)
+    meter = Meter(parts.budget_of(options))
     writer = None if config.builder == "rules" else parts.agent_model(config, **parts.remote_of(options))
     house = benchmark(name, **{key: options[key] for key in ("data", "engine", "workers", "cache")})
     try:
         tasks = house.tasks(config.split, games=config.games, seed=config.seed)
-        found = _written(config, house, tasks, plans, options)  # before the memory is opened: a missing file makes none
-        async with parts.memory_of(config, spot, writer, meter) as memory:
+        found = _written(config, house, tasks, options)  # before the memory is opened: a missing file makes none
+        async with parts.memory_of(config, Spot(place), writer, meter) as memory:
             receipts, skipped = await _taught(config, memory, house, tasks, found, options["expert"], quiet=as_json)
             stats = memory.stats()
     finally:
@@ -147,11 +126,27 @@ async def _learn(
     }
 
 
+def _config(name: str, options: "Mapping[str, Any]") -> "RunConfig":
+    from memp_bench.cli import parts
+    from memp_bench.studies.config import RunConfig
+
+    builder = options["builder"] or "rules"
+    return RunConfig.parse(
+        {
+            "benchmark": name,
+            "split": parts.default_split(name, options["split"], training=True),
+            "model": builder,
+            "builder": builder,
+            "retrieve": "avefact" if options["facts"] else "query",
+            **{key: options[key] for key in ("games", "seed", "base_url", "embedder", "build", "update")},
+        }
+    )
+
+
 def _written(
     config: "RunConfig",
     house: "Benchmark",
     tasks: "Sequence[Task]",
-    plans: tuple[Path, ...],
     options: "Mapping[str, Any]",
 ) -> "tuple[list[Trajectory], list[Skipped]] | None":
     """What annotators and others planned, and what of it is left out; None for a benchmark whose expert plays."""
@@ -162,7 +157,7 @@ def _written(
         return None
     above = None if options["keep_all"] else options["keep_above"]
     own = config.builder == "rules"  # otherwise the model that reads the new tasks reads these too
-    return learnable(house, tasks, plans, gold=options["gold"], above=above, facts=own)
+    return learnable(house, tasks, options["plans"], gold=options["gold"], above=above, facts=own)
 
 
 async def _taught(

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import random
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,9 +22,11 @@ from memp_bench.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
+    from memp.memory import AsyncProceduralMemory
     from memp.models.base import ChatModel
+    from memp.models.metered import Meter
     from memp_bench.agents.episode import Episode
     from memp_bench.envs.base import Benchmark, Task
     from memp_bench.studies.config import RunConfig
@@ -182,22 +184,17 @@ async def _play(
     from memp.models.metered import Metered
     from memp_bench.cli import parts
     from memp_bench.envs.base import PlansWithModel
-    from memp_bench.studies.homes import Spot, start_from
     from memp_bench.studies.ledger import Ledger
     from memp_bench.studies.stream import Stream
 
     agent, writer = models
     tasks = in_stream_order(house.tasks(config.split, games=config.games, seed=config.seed), config.seed)
     config.claim(folder)  # the first thing that is written: whatever was wrong with the command is known by now
-    meter, spot = Ledger(folder / "usage.jsonl", parts.budget_of(how)), Spot(folder / "memory.db")
+    meter = Ledger(folder / "usage.jsonl", parts.budget_of(how))
     if isinstance(house, PlansWithModel):
         house.plan_with(Metered(agent, meter))
-    memory = None
-    try:
-        if config.memory:
-            start_from(source, spot, config.embedder)
-            memory = parts.memory_of(config, spot, writer, meter)
-        with progress(f"{config.benchmark} {config.split}", len(tasks), quiet=quiet) as advance:
+    with progress(f"{config.benchmark} {config.split}", len(tasks), quiet=quiet) as advance:
+        async with _memory(config, source, folder, writer, meter) as memory:
             stream = Stream(
                 config,
                 house,
@@ -211,9 +208,23 @@ async def _play(
                 longest=parts.LONGEST_SEEN.get(config.benchmark),
             )
             return await stream.run(tasks)
-    finally:
-        if memory is not None:
-            await memory.close()
+
+
+@asynccontextmanager
+async def _memory(
+    config: "RunConfig", source: "Spot | None", folder: Path, writer: "ChatModel | None", meter: "Meter"
+) -> "AsyncIterator[AsyncProceduralMemory | None]":
+    """The run's own memory, closed at the end; None for a run without."""
+    from memp_bench.cli import parts
+    from memp_bench.studies.homes import Spot, start_from
+
+    if not config.memory:
+        yield None
+        return
+    spot = Spot(folder / "memory.db")
+    start_from(source, spot, config.embedder)
+    async with parts.memory_of(config, spot, writer, meter) as memory:
+        yield memory
 
 
 def _config(

@@ -80,24 +80,11 @@ async def make(plan: MemoryPlan, home: Home, bench: Bench) -> Made:
     try:
         async with parts.memory_of(config, home.learned(plan.slug), noted, bench.meter) as memory:
             receipts, skipped = await _learn(plan, memory, bench, tasks, played)
-            procedures, digest = _content(memory)
-            trajectories = memory.stats().trajectories
+            left_out = [*played_skipped, *skipped, *(item for receipt in receipts for item in receipt.skipped)]
+            done = _made(memory, written(notes) + acting, left_out)
     finally:
         if writer is not None:
             await writer.close()
-    used = written(notes) + acting
-    left_out = [*played_skipped, *skipped, *(item for receipt in receipts for item in receipt.skipped)]
-    build = Build(
-        procedures=procedures,
-        trajectories=trajectories,
-        added=procedures,
-        revised=0,
-        retired=0,
-        calls=used.calls,
-        tokens=used.tokens,
-        cost=used.cost,
-    )
-    done = Made(build=build, digest=digest, skipped=len({item.subject for item in left_out}))
     part = folder / f"{plan.slug}.json.part"
     part.write_text(done.model_dump_json(indent=2) + "\n", encoding="utf-8")
     part.replace(folder / f"{plan.slug}.json")
@@ -224,10 +211,20 @@ def _told(config: RunConfig, episode: Episode) -> Trajectory:
     )
 
 
-def _content(memory: AsyncProceduralMemory) -> tuple[int, str]:
-    """How many procedures it holds, and a digest of what they say."""
+def _made(memory: AsyncProceduralMemory, used: Usage, left_out: Sequence[Skipped]) -> Made:
+    """What there is to say of a finished memory."""
     procedures = list(memory.procedures())
     digest = hashlib.sha256()
     for said in sorted(procedure.revision.content.model_dump_json() for procedure in procedures):
         digest.update(said.encode() + b"\n")
-    return len(procedures), digest.hexdigest()[:16]
+    build = Build(
+        procedures=len(procedures),
+        trajectories=memory.stats().trajectories,
+        added=len(procedures),
+        revised=0,
+        retired=0,
+        calls=used.calls,
+        tokens=used.tokens,
+        cost=used.cost,
+    )
+    return Made(build=build, digest=digest.hexdigest()[:16], skipped=len({item.subject for item in left_out}))
