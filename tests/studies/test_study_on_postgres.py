@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import psycopg
 import pytest
@@ -16,7 +15,7 @@ from samekit import said
 
 from memp_bench.cli import main
 from memp_bench.studies import catalog
-from memp_bench.studies.homes import Home
+from memp_bench.studies.homes import Home, Spot
 from memp_bench.studies.manifest import Manifest
 
 FILES = ("tables.json", "tables.csv", "report.md")
@@ -119,27 +118,43 @@ def test_tables_and_all_that_memories_say_are_the_same(files, there, url):
     assert not list(there.rglob("*.db")), "a memory was kept as a file after all"
 
 
+MORTAL = """
+import os, signal, sys
+from memp.stores.postgres import PostgresStore
+left = int(sys.argv.pop(1))
+def event():
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+def around(method):
+    def call(*words, **more):
+        event()
+        value = method(*words, **more)
+        event()
+        return value
+    return call
+for name in ("record", "write", "log_recall", "log_receipt", "load"):
+    setattr(PostgresStore, name, around(getattr(PostgresStore, name)))
+from memp_bench.cli import main
+main()
+"""
+"""Kills itself after so many events: both sides of every write to a memory."""
+
+
 @pytest.mark.slow
 def test_killed_and_resumed_it_is_still_the_same(files, place, url, tmp_path):
-    """kill -9 four times, each after so many more calls of the model than the time before."""
     chance, out = random.Random(7), tmp_path / "out"
-    words = ["study", "run", str(place / "own.toml"), "--out", str(out), "--cache", str(place / "cache")]
-    command = [sys.executable, "-c", "from memp_bench.cli import main; main()", *words, "--memory", url]
-    calls = json.loads((files / "provenance.json").read_text())["spent"]["calls"]
 
-    def made():
-        ledger = out / "usage.jsonl"
-        return ledger.read_bytes().count(b"\n") if ledger.exists() else 0
+    def run(events):
+        words = ["study", "run", str(place / "own.toml"), "--out", str(out), "--memory", url, "--workers", "2"]
+        command = [sys.executable, "-c", MORTAL, str(events), *words, "--cache", str(place / "cache")]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
-    for _ in range(4):
-        child = subprocess.Popen([*command, "--workers", "2"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        until, deadline = made() + chance.randrange(1, int(calls / 5)), time.monotonic() + 60
-        while made() < until and child.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.002)
-        child.send_signal(signal.SIGKILL)
-        told = child.communicate(timeout=60)[1]
-        assert child.returncode == -signal.SIGKILL, told.decode()
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    for _ in range(5):
+        killed = run(chance.randrange(3, 30))
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+    ended = run(0)
     assert ended.returncode == 0, ended.stderr
     assert tables(out) == tables(files)
     kinds = ("trajectory", "revision", "outcome", "served")
@@ -209,6 +224,27 @@ def test_the_demo_is_the_same_on_both(server, tmp_path):
     curves = [(tmp_path / out / "index.html").read_text().partition("<img")[0] for out in ("files", "there")]
     assert curves[0] == curves[1]
     server.drop_database(url)
+
+
+@pytest.mark.engine
+def test_a_memory_in_a_database_is_learned_and_run_from(server, tmp_path):
+    pytest.importorskip("textworld", reason="needs the extra alfworld")
+    told = []
+    url = server.create_database().replace("postgres@", f"postgres:{SECRET}@")
+    for memory, out in ((tmp_path / "memory.db", "files"), (url, "there")):
+        learned = done(
+            CliRunner().invoke(main, ["learn", "household", "--memory", str(memory), "--games", "3", "--json"])
+        )
+        words = ["run", "household", "--memory", str(memory), "--games", "2", "--freeze", "--out", str(tmp_path / out)]
+        ran = done(CliRunner().invoke(main, [*words, "--json"]))
+        assert SECRET not in learned.output + ran.output
+        told.append((said(Spot(memory if out == "files" else url)), said(Spot(tmp_path / out / "memory.db"))))
+    (mine, run), (theirs, run_there) = told
+    assert mine == theirs
+    assert run["recall"] == run_there["recall"]
+    missing = CliRunner().invoke(main, ["run", "household", "--memory", f"{url}x", "--games", "1"])
+    assert (missing.exit_code, SECRET in missing.output) == (1, False)
+    server.drop_database(url.replace(f":{SECRET}", ""))
 
 
 # -- the folder remembers ------------------------------------------------------------------------------
