@@ -22,6 +22,8 @@ class Done:
     """Trajectories that stay waiting."""
     parts: int = 0
     """Receipts of parts of it that were logged so far."""
+    in_doubt: bool = False
+    """The store failed in the last part: it may be there all the same, when its commit was not answered."""
 
     def skip(self, subject: str, reason: str) -> None:
         """Something was not done, to this trajectory or procedure."""

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from memp.curation import WAITING
 from memp.done import Done
-from memp.errors import BadRequest, BudgetExceeded, Conflict, ModelError, UnusableReply
+from memp.errors import BadRequest, BudgetExceeded, Conflict, ModelError, StoreError, UnusableReply
 from memp.models.metered import Meter
 from memp.records import Receipt, Trajectory
 from memp.stores.base import Store, Waiting, Write, origin_key
@@ -80,6 +80,8 @@ class Learning(Upkeep):
                 await self._learn(self.store.waiting(self.namespace), receipt_id, done)
             finally:  # what an interrupted update did stays on record
                 usage = self.meter.since(before)
+                if done.in_doubt:  # the receipts of the parts stay: they came with what was written, this one did not
+                    receipt_id, done = f"{receipt_id}/{done.parts + 1}", Done()
                 receipt = done.receipt(receipt_id, "update", self.updating.name, self._clock(), usage)
                 receipt = receipt.model_copy(update={"queue": self._waiting_for_a_person(done.held)})
                 self.store.log_receipt(self.namespace, receipt)
@@ -178,7 +180,12 @@ class Learning(Upkeep):
         done.parts += 1
         part = new.receipt(f"{receipt_id}/{done.parts}", "update", self.updating.name, self._clock())
         id = item.trajectory.id
-        if self.store.write(self.namespace, writes, consume=id, receipt_id=receipt_id, receipt=part):
+        try:
+            taken = self.store.write(self.namespace, writes, consume=id, receipt_id=receipt_id, receipt=part)
+        except StoreError as error:
+            done.in_doubt = not isinstance(error, Conflict)
+            raise
+        if taken:
             done.merge(new)
         else:
             done.skip(id, "another update took it first")

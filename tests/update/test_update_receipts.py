@@ -3,6 +3,7 @@
 import pytest
 
 from loopkit import trajectory
+from memp.errors import StoreError
 from memp.stores.sqlite import SqliteStore
 
 
@@ -51,3 +52,28 @@ async def test_the_receipt_of_a_whole_update_takes_the_place_of_its_parts(open_m
     receipt = await memory.update()
     assert memory.receipts() == [receipt]
     assert len(receipt.added) == 12
+
+
+class Unanswered(SqliteStore):
+    """The third write is committed, and the answer does not arrive; then it goes on."""
+
+    writes = 0
+
+    def write(self, *args, **more):
+        self.writes += 1
+        done = super().write(*args, **more)
+        if self.writes == 3:
+            raise StoreError("the connection was lost while the transaction was committed")
+        return done
+
+
+async def test_what_was_committed_without_an_answer_keeps_its_receipt(open_memory, tmp_path):
+    memory = open_memory(Unanswered(tmp_path / "memory.db"), update="vanilla")
+    for n in range(4):
+        await memory.record(trajectory(f"task {n}"))
+    with pytest.raises(StoreError, match="connection was lost"):
+        await memory.update()
+    await memory.update()
+    named = [id for receipt in memory.receipts() for id in receipt.added]
+    assert sorted(named) == sorted(p.id for p in memory.procedures())
+    assert len(named) == 4
