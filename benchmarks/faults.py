@@ -171,18 +171,28 @@ def connections_terminated(task: Task) -> Findings:
         return run.check()
 
 
-def connections_cut(task: Task) -> Findings:
+def cut(task: Task, away: float, **settings: Any) -> Findings:
     """A proxy between clients and server cuts connections in the middle of replies, and right at a commit."""
     with server() as up, Proxy(up.url(), random.Random(task.seed)) as proxy:
-        run = task.on(proxy.url, made_at=up.url(), timeout=10.0)
+        run = task.on(proxy.url, made_at=up.url(), **settings)
         run.traffic.start()
-        proxy.cutting = True
-        run.wait(5.0 * run.rounds, 5.0 * run.rounds)
-        proxy.cutting = False
-        run.goes_on()
+        for _ in range(run.rounds):
+            proxy.away, proxy.cutting = away, True
+            run.wait(5.0 + 2 * away, 5.0 + 2 * away)
+            proxy.cutting = False
+            run.goes_on()
         found = run.check(up.url())
         print(f"  cut: {dict(proxy.cuts)}", file=sys.stderr)
         return found
+
+
+def connections_cut(task: Task) -> Findings:
+    return cut(task, 0.0, timeout=10.0)
+
+
+def connections_away(task: Task) -> Findings:
+    """After a commit was cut from its answer, nobody gets through for longer than clients wait."""
+    return cut(task, 3.0, timeout=2.0)
 
 
 # -- locks, disk, clock ----------------------------------------------------------------------------
@@ -299,6 +309,7 @@ FAULTS: dict[tuple[str, str], Callable[[Task], Findings]] = {
     ("kill -9 of the server, restart", "PostgreSQL"): server_killed,
     ("connections terminated at random", "PostgreSQL"): connections_terminated,
     ("connections cut in replies and at commit", "PostgreSQL"): connections_cut,
+    ("cut at commit, then unreachable", "PostgreSQL"): connections_away,
     ("a lock held for too long", "SQLite"): locked_sqlite,
     ("a lock held for too long", "PostgreSQL"): locked_postgres,
     ("disk full, then room", "SQLite"): full_sqlite,

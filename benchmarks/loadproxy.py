@@ -4,6 +4,7 @@ import random
 import socket
 import struct
 import threading
+import time
 from collections import Counter
 from contextlib import suppress
 from typing import Self
@@ -25,6 +26,9 @@ class Proxy:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"postgresql://{parts.username}@127.0.0.1:{self._listening.getsockname()[1]}{parts.path}"
         self.cutting = False
+        self.away = 0.0
+        """Seconds for which nobody is let in after a commit was cut from its answer."""
+        self._back = 0.0
         self.cuts: Counter[str] = Counter()
 
     def __enter__(self) -> Self:
@@ -39,6 +43,9 @@ class Proxy:
         with suppress(OSError):
             while self._open:
                 client, _ = self._listening.accept()
+                if time.monotonic() < self._back:
+                    client.close()
+                    continue
                 server = socket.socket(socket.AF_UNIX)
                 try:
                     server.connect(self._socket)
@@ -60,6 +67,7 @@ class Proxy:
                     return
                 if draw < 0.04:
                     server.sendall(data)
+                    self._back = time.monotonic() + self.away
                     self._cut(client, server, "after a commit, before its answer")
                     return
                 server.sendall(data)
