@@ -324,6 +324,16 @@ def test_forgetting_leaves_nothing_beside_the_file(store, open_store, tmp_path):
     assert_same(store)
 
 
+def test_the_search_would_find_what_is_left(store, monkeypatch):
+    erasable(store)
+    monkeypatch.setattr(near.Near, "wipe", lambda self: None)
+    assert store.forget(NS, trajectories=["marked"], at=at(9)).left == ("256 stored bytes",)
+    assert any("memory forget --finish" in line for line in store.check())
+    monkeypatch.undo()
+    assert store.forget(NS, trajectories=["marked"], at=at(10)).left == ()
+    assert store.check() == []
+
+
 KILLED = """
 import os, signal, sys
 from datetime import UTC, datetime

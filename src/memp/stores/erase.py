@@ -6,6 +6,8 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 
+import numpy as np
+
 from memp.records import Author, Outcome, Receipt, Revision, Trajectory
 from memp.stores.audit import miscounted
 from memp.stores.base import Erased, Write, text_key
@@ -290,6 +292,7 @@ class _Erasing:
             key = text_key(text)
             for (vector,) in self._db.execute("SELECT vector FROM vectors WHERE key = ?", (key,)):
                 self.traces.hold(vector)
+                self.traces.hold(_half(vector))  # as it is in an index beside the file
             erased += self._db.execute("DELETE FROM vectors WHERE key = ?", (key,)).rowcount
         return erased
 
@@ -320,3 +323,8 @@ def _words(ids: Iterable[str]) -> "re.Pattern[str] | None":
     """Finds any of the ids where it stands for itself, and not in a longer one."""
     chosen = sorted(set(ids))
     return re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, chosen))})(?![\w-])") if chosen else None
+
+
+def _half(vector: bytes) -> bytes:
+    """A stored vector in half floats."""
+    return np.frombuffer(vector[: len(vector) // 4 * 4], dtype=np.float32).astype(np.float16).tobytes()

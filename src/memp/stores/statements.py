@@ -26,14 +26,20 @@ PROCEDURE = """
 
 
 @lru_cache(maxsize=16_384)  # some 50 MB when full
+def _read_revision(body: str) -> Revision:
+    """A revision in its stored text. It never changes, so what is recalled often is read once."""
+    return Revision.model_validate_json(body)
+
+
+@lru_cache(maxsize=16_384)  # shares the revisions
 def read_procedure(row: tuple[Any, ...]) -> Procedure:
-    """The procedure in a row of `PROCEDURE`. Rows that come again (whatever is recalled often) are read once."""
+    """The procedure in a row of `PROCEDURE`: a revision, and counters that grow with every outcome."""
     id, namespace, created_at, body, served, succeeded, success = row
     return Procedure(
         id=id,
         namespace=namespace,
         created_at=created_at,
-        revision=Revision.model_validate_json(body),
+        revision=_read_revision(body),
         served=served,
         succeeded=succeeded,
         built_from_success=success,

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from memp.stores.sidecar import folder_of
 from memp.stores.statements import unpack, words_of
 
 LEAST = 12
@@ -56,7 +57,8 @@ def _forms(text: str) -> Iterator[bytes]:
 
 def files_of(path: str) -> list[Path]:
     """The files of a store that are there."""
-    return [file for end in ("", "-wal", "-shm", "-journal") if (file := Path(path + end)).exists()]
+    beside = sorted(file for file in folder_of(path).glob("*") if file.is_file())
+    return [*(file for end in ("", "-wal", "-shm", "-journal") if (file := Path(path + end)).exists()), *beside]
 
 
 def found_in(path: str, db: sqlite3.Connection, traces: Traces) -> tuple[int, dict[bytes, str]]:
