@@ -1,7 +1,7 @@
 """A Ray cluster of two nodes on this machine, for tests. Run as a script it does what its standard input says.
 
-It prints the cluster's address and the id of the second node. `kill` ends that node as a power cut would, `add` brings
-another; each is answered with a line. At the end of its input, and when its parent dies, everything ends.
+It prints the cluster's address and the id of the second node. `kill` ends that node as a power cut would, which is
+answered with a line. At the end of its input, and when its parent dies, everything ends.
 """
 
 import sys
@@ -16,18 +16,12 @@ def main() -> None:
     small = {"include_dashboard": False, "object_store_memory": 80 * 1024 * 1024, "num_cpus": 1}
     cluster = Cluster(initialize_head=True, head_node_args=small)
     second = cluster.add_node(**small)
-    say(cluster.address, second.node_id)
+    print(f"nodes: {cluster.address} {second.node_id}", flush=True)
     for line in sys.stdin:
         if line.strip() == "kill":
             cluster.remove_node(second, allow_graceful=False)
-        elif line.strip() == "add":
-            second = cluster.add_node(**small)
-        say(line.strip(), second.node_id)
+            print("nodes: killed", flush=True)
     cluster.shutdown()
-
-
-def say(what: str, second: str) -> None:
-    print(f"nodes: {what} {second}", flush=True)
 
 
 if __name__ == "__main__":

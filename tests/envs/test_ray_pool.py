@@ -34,6 +34,10 @@ opt_in = pytest.mark.skipif(
 )
 
 
+class NoClusterError(Exception):
+    """Ray gives a node 30 s to start, and no setting changes that: too few on a machine that is busy enough."""
+
+
 class Nodes:
     """The script `raynodes.py` in a process of its own."""
 
@@ -48,15 +52,13 @@ class Nodes:
         )
         self._mark = environ["MEMP_TEST_MARK"]
         self.address, self.second = self._said().split()
-        self.whole = True
 
-    def tell(self, what: str) -> None:
+    def kill_second(self) -> None:
+        """As a power cut would."""
         assert self._child.stdin is not None
-        self._child.stdin.write(f"{what}\n")
+        self._child.stdin.write("kill\n")
         self._child.stdin.flush()
-        done, self.second = self._said().split()
-        assert done == what
-        self.whole = what == "add"
+        assert self._said() == "killed"
 
     def _said(self) -> str:
         """The next line that is ours; Ray prints too."""
@@ -64,7 +66,7 @@ class Nodes:
         for line in self._child.stdout:
             if line.startswith("nodes: "):
                 return line.removeprefix("nodes: ").strip()
-        raise AssertionError(f"the cluster ended with code {self._child.wait()}")
+        raise NoClusterError(f"it ended with code {self._child.wait()}")
 
     def close(self) -> None:
         """End the cluster; none of its processes may be left."""
@@ -101,25 +103,25 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
         patch.setenv("RAY_AUTH_TOKEN", "0" * 64)
         environ = {**os.environ, "PYTHONPATH": path, "HOME": str(home), "MEMP_TEST_MARK": str(home)}
         environ |= {"RAY_USAGE_STATS_ENABLED": "0", "OPENAI_API_KEY": "sk-of-the-node"}
-        made = Nodes(environ)
+        made = started(environ)
         yield made
         made.close()
 
 
+def started(environ: dict[str, str]) -> Nodes:
+    for _ in range(3):
+        with suppress(NoClusterError):
+            return Nodes(environ)
+    pytest.skip("Ray could not start two nodes in its 30 s, three times: the machine is too busy")
+
+
 @pytest.fixture(scope="module")
-def joined(nodes: Nodes) -> Iterator[RayCluster]:
+def cluster(nodes: Nodes) -> Iterator[RayCluster]:
     """Joined once, for that takes seconds."""
     cluster = RayCluster(nodes.address)
     cluster.join(nodes)
     yield cluster
     cluster.leave(nodes)
-
-
-@pytest.fixture
-def cluster(nodes: Nodes, joined: RayCluster) -> RayCluster:
-    if not nodes.whole:
-        nodes.tell("add")
-    return joined
 
 
 @pytest.fixture
@@ -206,27 +208,44 @@ async def test_a_node_with_other_code_or_without_the_games_is_refused(
 
 
 @slow
-async def test_a_lost_node_fails_its_episodes_and_the_others_play_on(nodes: Nodes, pool: RayPool) -> None:
+async def test_a_lost_actor_fails_its_episodes_and_the_others_play_on(pool: RayPool) -> None:
     slots = [await pool.acquire() for _ in range(4)]
-    for number, slot in enumerate(slots):
-        await slot.call("add", number)
+    players = [await slot.call("pid") for slot in slots]
     asking = [asyncio.create_task(slot.call("sleep", 1.0)) for slot in slots]
-    await asyncio.to_thread(nodes.tell, "kill")
+    os.kill(parent_of(players[0]), signal.SIGKILL)
     answers = await asyncio.gather(*asking, return_exceptions=True)
-    lost = [slot for slot, answer in zip(slots, answers, strict=True) if isinstance(answer, SlotLost)]
-    assert len(lost) == 2
+    assert [isinstance(answer, SlotLost) for answer in answers] == [pid == players[0] for pid in players]
     assert answers.count("awake") == 2
     assert all("was lost: The actor" in str(answer) for answer in answers if answer != "awake")
-    for slot in slots:
-        if slot in lost:
+    for slot, pid in zip(slots, players, strict=True):
+        if pid == players[0]:
             with pytest.raises(SlotLost, match=r"an actor on node .* was lost"):
                 await slot.call("add", 1)
         else:
-            assert await slot.call("add", 0) == 5 + slots.index(slot), "those of the other node have their games"
+            assert await slot.call("add", 0) == 5, "those of the other actor have their games"
         await pool.release(slot)
+    until(lambda: not Path(f"/proc/{players[0]}").exists())
     async with pool.lease() as one, pool.lease() as two, pool.lease() as three, pool.lease() as four:
-        assert len({await slot.call("pid") for slot in (one, two, three, four)}) == 1
+        assert {await slot.call("pid") for slot in (one, two, three, four)} == set(players[1:]) - {players[0]}
         assert list(pool.places().values()) == [4]
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@slow
+async def test_a_pool_gives_its_idle_places_to_another(cluster: RayCluster, pool: RayPool) -> None:
+    other = RayPool(PLAYER, cluster=cluster, size=2)
+    async with pool.lease() as one:
+        busy = await one.call("pid")
+        async with pool.lease() as two:
+            idle = await two.call("pid")
+        async with other.lease() as slot:
+            assert await slot.call("add", 1) == 1
+            assert await one.call("pid") == busy
+            until(lambda: not Path(f"/proc/{idle}").exists())
+    await other.close()
 
 
 # -- studies -------------------------------------------------------------------------------------------
@@ -320,7 +339,7 @@ def test_a_study_that_loses_a_node_is_the_study_of_one_machine(
     async def call_and_kill(self: RaySlot, method: str, *arguments: object) -> object:
         answer = await call(self, method, *arguments)
         if method == "step" and not answer.done and self.actor.node == nodes.second and next(steps) == 10:
-            nodes.tell("kill")
+            nodes.kill_second()
         return answer
 
     monkeypatch.setattr(RaySlot, "call", call_and_kill)
@@ -347,10 +366,15 @@ def test_a_cluster_of_ones_own_ends_with_the_command(
     words = ["study", "run", str(file), "--out", str(tmp_path / "out"), "--cache", str(cache)]
     marked = {**os.environ, "MEMP_TEST_MARK": tmp_path.as_posix(), "HOME": str(tmp_path)}
     memp = [sys.executable, "-c", "from memp_bench.cli import main; main()"]
-    command = subprocess.Popen([*memp, *words, "--pool", "ray"], env=marked, start_new_session=True)
+    with (tmp_path / "stderr").open("wb") as stderr:
+        command = subprocess.Popen([*memp, *words, "--pool", "ray"], env=marked, stderr=stderr, start_new_session=True)
     until(lambda: any((tmp_path / "out").glob("runs/*/episodes/*")) or command.poll() is not None)
+    if command.poll() is not None:
+        said = (tmp_path / "stderr").read_text()
+        assert "timed out during startup" in said, said
+        pytest.skip("Ray could not start a node in its 30 s: the machine is too busy")
     os.killpg(command.pid, how)
-    assert command.wait(60) in (130, 1, -how)
+    assert command.wait(60) == (130 if how == signal.SIGINT else -how)
     until(lambda: not marked_by(tmp_path.as_posix()))
     study(file, *words[3:])
     assert played(tmp_path / "out") == played(local)

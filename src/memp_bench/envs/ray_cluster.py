@@ -40,6 +40,8 @@ class RayCluster:
         self.address = address
         self.cpus = cpus
         self._nodes_cpus = nodes_cpus
+        self.pools: list[RayPool] = []
+        """Those that share its CPUs."""
         self._users: set[int] = set()
         self._ours = False
 
@@ -107,6 +109,12 @@ class RayCluster:
 
             self._ours = False
             ray.shutdown()
+
+    def make_room(self, asks: "RayPool", room: int) -> None:
+        """Where all places are taken the other pools give up those that are idle: a study plays several benchmarks."""
+        for pool in self.pools:
+            if pool is not asks and sum(pool.actors for pool in self.pools) >= room:
+                pool.drop_idle()
 
     def nodes(self) -> dict[str, int]:
         """The nodes that Ray takes for alive, each with the actors it has room for.

@@ -71,6 +71,7 @@ class RayPool:
         self._actors: list[_Actor] = []
         self._numbers = itertools.count()
         self._patient_until = 0.0
+        cluster.pools.append(self)
 
     @asynccontextmanager
     async def lease(self) -> AsyncIterator["RaySlot"]:
@@ -115,6 +116,7 @@ class RayPool:
             raise SlotLost(f"none of the cluster's {len(nodes)} nodes has {self._cluster.cpus} CPUs for an actor")
         best = min(self._actors, key=lambda actor: len(actor.leased), default=None)
         if best is None or (best.leased and len(self._actors) < room):
+            self._cluster.make_room(self, sum(nodes.values()))
             best = _Actor(self._setup, self._cluster.cpus, *self._timeouts)
             self._actors.append(best)
         return best
@@ -124,6 +126,17 @@ class RayPool:
         slot.actor.leased.discard(slot.number)
         self._free.release()
         await slot.actor.release(slot.number)
+
+    @property
+    def actors(self) -> int:
+        """How many there are."""
+        return len(self._actors)
+
+    def drop_idle(self) -> None:
+        """End the actors that no episode is on, to the benefit of another pool; they start again when needed."""
+        for actor in [actor for actor in self._actors if not actor.leased]:
+            self._actors.remove(actor)
+            actor.lose("another pool needed its place")
 
     def places(self) -> dict[str, int]:
         """How many slots are leased on each node that has an actor."""
