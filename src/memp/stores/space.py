@@ -60,7 +60,8 @@ class Space:
             for n, head in enumerate(heads)
             if head.changed > max(before, self._changed.get(head.seq, 0)) and not self._as_known(head.seq, vectors[n])
         ]
-        self._put([heads[n].seq for n in new], [heads[n].changed for n in new], vectors[new])
+        chosen = vectors if len(new) == len(heads) else vectors[new]  # a million of them are not copied
+        self._put([heads[n].seq for n in new], [heads[n].changed for n in new], chosen)
         self._upto = max([self._upto, *(head.changed for head in heads)])
 
     def changes(self) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
@@ -109,7 +110,7 @@ class Space:
     def _vectors(self, seqs: Sequence[int]) -> NDArray[np.float32]:
         if self._table is None or not seqs:
             return np.zeros((0, 0), dtype=np.float32)
-        return np.stack([self._table.row(self._row[seq]) for seq in seqs])
+        return self._table.rows([self._row[seq] for seq in seqs])
 
     def _put(self, seqs: Sequence[int], changed: Sequence[int], vectors: NDArray[np.float32]) -> None:
         if not seqs:
@@ -121,5 +122,5 @@ class Space:
             self._table.replace(self._row[seqs[n]], vectors[n])
         self._row.update((seqs[n], row) for row, n in enumerate(fresh, len(self._seqs)))
         self._seqs += [seqs[n] for n in fresh]
-        self._table.extend(vectors[fresh])
+        self._table.extend(vectors if len(fresh) == len(seqs) else vectors[fresh])
         self._changed.update(zip(seqs, changed, strict=True))

@@ -1,6 +1,7 @@
 """Unit vectors in one growing table, searched exactly."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,11 @@ class VectorTable:
         """The vector of `row`."""
         vector: Vectors = self._rows[row]
         return vector
+
+    def rows(self, rows: Sequence[int]) -> Vectors:
+        """The vectors of these rows."""
+        vectors: Vectors = self._rows[list(rows)]
+        return vectors
 
     def scores(self, query: Vectors) -> NDArray[np.float32]:
         """Cosine of every row with the unit vector `query`; shape (len(self),)."""
