@@ -122,10 +122,23 @@ class Upkeep(Forgetting):
                 self._settle(item.procedure, "active", reason, "trust", done, otherwise="not trusted yet", tainted=())
 
     def _retire_stale(self, staleness: Staleness, done: Done) -> None:
-        """After a change of the world, retire what was learned before it and does not work any more."""
-        for change in staleness.refresh():
+        """After a change of the world, retire what was learned before it and does not work any more.
+
+        A process that has just started sees all changes of the past again. Those that an update acted on are over: what
+        failed by chance long after does not go for them.
+        """
+        changes = staleness.refresh()
+        acted = self._acted_on_drift() if changes else None
+        for change in changes:
+            if acted is not None and change.noticed <= acted:
+                continue
             for procedure in staleness.stale(change, self.procedures(status=MAY_BE_STALE)):
                 self._settle(procedure, "retired", str(change), "drift", done, otherwise="not retired")
+
+    def _acted_on_drift(self) -> datetime | None:
+        """When an update last retired something for a change; None: none did, or all of it was restored."""
+        retired = (procedure.revision for procedure in self.procedures(status="retired"))
+        return max((revision.at for revision in retired if revision.author.policy == "drift"), default=None)
 
     def _keep_to(self, capacity: Capacity, done: Done) -> None:
         """Make room: what became one with something else, and what went."""

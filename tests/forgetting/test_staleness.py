@@ -7,16 +7,9 @@ from memp.evidence import Drift
 THINGS = ("mug", "plate", "spoon", "letter")
 
 
-def opened(tmp_path):
-    return ProceduralMemory(
-        tmp_path / "m.db",
-        build="script",
-        update="validation",
-        k=1,
-        drift=Drift(),
-        clock=ticking(),
-        ids=counter(),
-    )
+def opened(tmp_path, **more):
+    options = {"clock": ticking(), "ids": counter(), **more}
+    return ProceduralMemory(tmp_path / "m.db", build="script", update="validation", k=1, drift=Drift(), **options)
 
 
 def play(memory, thing, reward, **more):
@@ -50,6 +43,27 @@ def test_what_does_not_work_any_more_retires(tmp_path):
         assert revision.author.policy == "drift"
         assert revision.reason.startswith("the world seems to have changed at 2026-01-01")
         assert "99 % were won before" in revision.reason
+
+
+def test_a_process_that_starts_later_does_not_act_on_the_change_again(tmp_path):
+    """Or it would retire what was confirmed when the change was noticed, and failed by chance long after."""
+    with opened(tmp_path) as memory:
+        lived(memory)
+        assert len(memory.update().retired) == 3
+        for _ in range(6):
+            play(memory, "plate", 0.0)
+        assert memory.update().retired == ()
+    with opened(tmp_path, ids=counter("later")) as memory:
+        play(memory, "plate", 0.0)
+        assert memory.update().retired == ()
+        assert [p.task for p in memory.procedures(status="active")] == ["put the plate away"]
+
+
+def test_a_process_that_starts_later_acts_on_a_change_that_nobody_acted_on(tmp_path):
+    with opened(tmp_path) as memory:
+        lived(memory)
+    with opened(tmp_path, ids=counter("later")) as memory:
+        assert len(memory.update().retired) == 3
 
 
 def test_what_is_pinned_stays(tmp_path):

@@ -38,6 +38,8 @@ class Change:
     """And since, until it was noticed."""
     tasks: int
     """How many tasks that were."""
+    noticed: datetime
+    """When the last of them was recorded."""
 
     def __str__(self) -> str:
         where = f"tasks of {self.family!r}" if self.family is not None else "tasks"
@@ -84,7 +86,8 @@ class Watch:
 
     def _alarm(self, rate: float) -> Change:
         since = [outcome.success for outcome in self.pending]
-        change = Change(self.family, self.pending[0].at, rate, sum(since) / len(since), len(since))
+        first, last = self.pending[0].at, self.pending[-1].at
+        change = Change(self.family, first, rate, sum(since) / len(since), len(since), last)
         self.before, self.pending, self.total = [0, 0], [], 0.0
         return change
 
