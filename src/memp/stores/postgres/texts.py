@@ -1,5 +1,6 @@
 """Texts as PostgreSQL can keep them: without zero bytes, and as words to search for."""
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from itertools import islice
@@ -7,6 +8,7 @@ from typing import Final
 
 from memp.records import Content
 
+_WORD: Final = re.compile(r"[^\W_]+")
 _LONGEST_WORD: Final = 500
 """Characters of a word that count: PostgreSQL refuses to index words of more than 2 kB."""
 _MOST_WORDS: Final = 20_000
@@ -27,8 +29,10 @@ def plain(text: str) -> str:
 
 def words(text: str) -> Iterable[str]:
     """Letters and digits in lower case and without accents; everything else separates."""
-    bare = (c for c in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(c))
-    return (word[:_LONGEST_WORD] for word in "".join(c if c.isalnum() else " " for c in bare).split())
+    bare = text.lower()
+    if not bare.isascii():
+        bare = "".join(c for c in unicodedata.normalize("NFKD", bare) if not unicodedata.combining(c))
+    return (word[:_LONGEST_WORD] for word in _WORD.findall(bare))
 
 
 def searchable(content: Content) -> str:
