@@ -28,7 +28,7 @@ FLOORS = [
     {"build"},
     {"blame"},
     {"retrieve", "update"},
-    {"standing", "workshop", "writing", "curation", "exchange"},
+    {"standing", "workshop", "recording", "writing", "curation", "exchange"},
     {"forgetting", "trials", "serving"},
     {"upkeep"},
     {"learning"},

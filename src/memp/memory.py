@@ -11,8 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, get_args
 
-from pydantic import Field
-
 from memp.build import BuildPolicy, build_policy
 from memp.build.distil import Distiller, ModelDistiller
 from memp.build.rules import RuleDistiller
@@ -23,14 +21,15 @@ from memp.learning import Learning
 from memp.models.base import ChatModel, Embedder
 from memp.models.metered import Meter, Metered
 from memp.recall import Recall, Recalled
-from memp.records import Name, Outcome, Receipt, Record, Skipped, Trajectory, new_id, now
+from memp.recording import Recorded, outcome_of, redaction
+from memp.records import Outcome, Trajectory, new_id, now
 from memp.render import approximate_tokens
 from memp.retrieve import ByQuery, Query, RetrievePolicy, UsesEvidence, retrieve_policy
 from memp.retrieve.far import index_of
 from memp.retrieve.index import Index
 from memp.serving import Limits, Served, Serving
 from memp.standing import Standing
-from memp.stores.base import Store, text_key
+from memp.stores.base import Store
 from memp.stores.connect import connect
 from memp.trust import Redactor, Trusted
 from memp.trust.judge import Judge
@@ -41,18 +40,6 @@ from memp.workshop import StoredDrafts, Workshop
 
 Which = Literal["active", "retired", "any"]
 """Which procedures to search: those that may be served, those that may not, or all."""
-
-
-class Recorded(Record):
-    """What `record` did."""
-
-    trajectory_id: str
-    outcome: Outcome | None
-    """None without a recall."""
-    receipt: Receipt | None = None
-    """Of the update that was due (`every`), if one ran."""
-    redacted: Mapping[Name, int] = Field(default_factory=dict)
-    """What was taken out before storing, by kind (`api key`, `email`), and how often. A receipt of its own says so."""
 
 
 class AsyncProceduralMemory(Learning):
@@ -301,41 +288,17 @@ class AsyncProceduralMemory(Learning):
         outcome = None if recall is None else self._outcome(trajectory, recall)
         new = self.store.record(self.namespace, trajectory, recall, outcome, self._clock())
         if redacted and new:
-            self._log_redacted(trajectory, redacted)
+            left_out = redaction(trajectory.id, redacted, id=self._ids(), at=self._clock())
+            self.store.log_receipt(self.namespace, left_out)
         receipt = None
         if self.every is not None and len(self.store.waiting(self.namespace)) - self._left >= self.every:
             receipt = await self.update()
         return Recorded(trajectory_id=trajectory.id, outcome=outcome, receipt=receipt, redacted=redacted)
 
-    def _log_redacted(self, trajectory: Trajectory, redacted: Mapping[str, int]) -> None:
-        said = ", ".join(f"{count} x {kind}" for kind, count in sorted(redacted.items()))
-        receipt = Receipt(
-            id=self._ids(),
-            operation="record",
-            policy="redact",
-            skipped=(Skipped(subject=trajectory.id, reason=f"not stored: {said}"),),
-            redacted=redacted,
-            at=self._clock(),
-        )
-        self.store.log_receipt(self.namespace, receipt)
-
     def _outcome(self, trajectory: Trajectory, recall: Recall) -> Outcome:
         success = self.succeeded(trajectory)
-        counts = self.guarding is None or success or not broke(trajectory)  # else it says nothing about what was served
-        return Outcome(
-            recall_id=recall.id,
-            trajectory_id=trajectory.id,
-            reward=trajectory.reward,
-            success=success,
-            credited=tuple((r.procedure.id, r.procedure.revision.number) for r in recall.ranked if counts),
-            withheld=tuple((r.procedure.id, r.procedure.revision.number) for r in recall.withheld if counts),
-            agent=trajectory.agent or recall.agent,
-            task_key=text_key(trajectory.task).hex()[:16],
-            family=trajectory.tags.get("family", ""),
-            steps=len(trajectory.steps),
-            tokens=sum(used.tokens for used in trajectory.usage.values()) if trajectory.usage else None,
-            at=self._clock(),
-        )
+        counts = self.guarding is None or success or not broke(trajectory)  # under a guard, what broke is no lesson
+        return outcome_of(trajectory, recall, success=success, counts=counts, at=self._clock())
 
     async def close(self) -> None:
         """Let go of the store and the embedder's connections. The chat model stays with its owner."""
