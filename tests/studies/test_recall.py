@@ -33,10 +33,9 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("recall")
 
 
-async def scored(folder, size=SIZE, advance=lambda note: None):
-    return await score_recall(
-        STUDY, size, smoke=True, workers=2, advance=advance, home=Home(folder), cache=folder / "cache"
-    )
+async def scored(folder, size=SIZE, advance=lambda note: None, home=None):
+    home = home or Home(folder)
+    return await score_recall(STUDY, size, smoke=True, workers=2, advance=advance, home=home, cache=folder / "cache")
 
 
 async def test_every_policy_and_wording_is_scored(folder, monkeypatch):
@@ -66,6 +65,15 @@ async def test_every_policy_and_wording_is_scored(folder, monkeypatch):
     assert by["houses", "bm25", "plain"].by_grade["family"] == by["houses", "bm25", "plain"].precision["@10"]
     assert "days" in by["country", "bm25", "plain"].by_grade
     assert await scored(folder) == results  # from the memories that are there
+
+
+async def test_with_memories_in_a_database_the_scores_are_the_same(folder, server, tmp_path, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    size = SIZE.model_copy(update={"places": PLACES[1:]})
+    home = Home(tmp_path, server.create_database(), "recall")
+    assert await scored(folder, size, home=home) == await scored(folder, size)
+    assert not list(tmp_path.rglob("*.db"))
+    server.drop_database(home.address)
 
 
 async def test_an_unknown_policy_is_named(folder):

@@ -1,6 +1,7 @@
 """`memp demo`: see it work, in two minutes, without a key and without data."""
 
 import asyncio
+import shlex
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -59,7 +60,7 @@ def demo(as_json: bool, **options: Any) -> None:
         return
     _show(shown.result)
     where = shown.home.cell(_OWN)
-    memory = f"--memory {without_password(str(where.place))}"
+    memory = f"--memory {shlex.quote(without_password(str(where.place)))}"
     if shown.home.address:
         memory += f" -n {where.namespace}"
     click.echo("")
