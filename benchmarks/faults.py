@@ -251,13 +251,13 @@ def make_room(place: Path, megabytes: int) -> None:
 
 def full_sqlite(task: Task) -> Findings:
     """The disk is full for some seconds, then there is room again."""
-    with disk("4m") as place:
-        run = task.on(str(place / "memory.db"), timeout=5.0, observation=8_000, rate=60.0)
+    with disk("3m") as place:
+        run = task.on(str(place / "memory.db"), timeout=5.0, observation=1_000)
         run.traffic.start()
         for _ in range(run.rounds):
             run.until("StoreFull")
             run.wait(1.0, 2.0)
-            make_room(place, 3)
+            make_room(place, 2)
             run.goes_on()
         make_room(place, 300)
         run.goes_on()
@@ -268,10 +268,10 @@ def full_postgres(task: Task) -> Findings:
     """The server runs out of room for rows (and says so) or for its log (and gives up); it is given room."""
     wal = {"max_wal_size": "32MB", "min_wal_size": "32MB", "wal_recycle": "off"}
     with disk("200m") as place, server(folder=place, shared_buffers="32MB", **wal) as up:
-        run = task.on(up.url(), timeout=3.0, observation=8_000, rate=60.0)
+        run = task.on(up.url(), timeout=3.0, observation=4_000)
         run.traffic.start()
         for _ in range(run.rounds):
-            make_room(place, 5)
+            make_room(place, 3)
             run.until("StoreFull", "StoreError")
             run.wait(1.0, 2.0)
             make_room(place, 60)  # recovery itself needs room for files of the log
