@@ -14,7 +14,8 @@ finds), `learn` (the same through the model), `search` (k = 10 of one user), `re
 writer, a program has to read, change and write, and so it does here.
 
 Then four processes write at once: each adds texts of its own, and credits and revises one memory that all share. What
-was acknowledged and is not there afterwards is counted. Last a process that adds is killed (SIGKILL), three times.
+was acknowledged and is not there afterwards is counted. Last a process that adds is killed (SIGKILL), three times,
+and strace counts how often an add waits for the disk.
 """
 
 import argparse
@@ -46,7 +47,6 @@ SHARED = "the memory that all four writers share is about a blue lantern"
 PACKAGES = ("memp", "mem0ai", "langmem", "langgraph", "langgraph-checkpoint-postgres", "chromadb", "qdrant-client")
 TURN = 5
 WRITERS = 4
-KILLS = 3
 USER, OTHER = "user", "other"
 
 
@@ -120,7 +120,7 @@ def turn_of(product: Any, operation: str, fresh: list[str], there: list[str], to
         if operation in ("add", "learn", "search"):
             arguments: tuple[Any, ...] = (fresh.pop(),)
         else:
-            served = product.serve(there.pop())
+            served = product.served(product.name(there.pop()))
             arguments = (served, f"note {len(there)}") if operation == "revise" else (served,)
         start = time.perf_counter()
         getattr(product, operation)(*arguments)
@@ -179,7 +179,7 @@ def said(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
 
 
-def write(name: str, place: Any, number: int, each: int, begin: Any, told: Any) -> None:
+def write(name: str, place: Any, shared: str, number: int, each: int, begin: Any, told: Any) -> None:
     """One writer: adds, credits and revises, and tells what was acknowledged and what went wrong."""
     quiet()
     from products import OPEN
@@ -197,8 +197,8 @@ def write(name: str, place: Any, number: int, each: int, begin: Any, told: Any) 
         text, note = f"writer {number} was here for the {n}th time", f"note {n} of {number}"
         work = {
             "add": lambda text=text: product.add(text),
-            "credit": lambda: product.credit(product.serve(SHARED)),
-            "revise": lambda note=note: product.revise(product.serve(SHARED), note),
+            "credit": lambda: product.credit(product.served(shared)),
+            "revise": lambda note=note: product.revise(product.served(shared), note),
         }
         for operation, call in work.items():
             try:
@@ -218,10 +218,12 @@ def writers(name: str, place: Any, each: int) -> dict[str, Any]:
     product = OPEN[name](place)
     product.fill(OTHER, texts(50, 6))
     product.add(SHARED)
+    shared = product.name(SHARED)
+    product.revise(product.served(shared), "before the others")
     product.close()
     spawn = multiprocessing.get_context("spawn")
     begin, told = spawn.Barrier(WRITERS), spawn.Queue()
-    crowd = [spawn.Process(target=write, args=(name, place, n, each, begin, told)) for n in range(WRITERS)]
+    crowd = [spawn.Process(target=write, args=(name, place, shared, n, each, begin, told)) for n in range(WRITERS)]
     for process in crowd:
         process.start()
     done = [told.get(timeout=900) for _ in crowd]
@@ -229,8 +231,8 @@ def writers(name: str, place: Any, each: int) -> dict[str, Any]:
         process.join()
     product = OPEN[name](place)
     there, notes, counted = product.texts(), set[str](), 0
-    with suppress(IndexError):  # nothing is there any more
-        notes, counted = product.notes(SHARED), product.counted(SHARED)
+    with suppress(AttributeError):  # nothing is there any more
+        notes, counted = product.notes(shared), product.counted(shared)
     acknowledged = sum(len(one["credit"]) for one in done)
     result = {
         "refused": [one["refused"] for one in done if one["refused"]],
@@ -254,12 +256,12 @@ def add_until_killed(name: str, place: Any, mark: str, log: str) -> None:
         os.write(file, f"{mark} {n}\n".encode())
 
 
-def kills(name: str, place: Any, root: Path) -> dict[str, Any]:
+def kills(name: str, place: Any, root: Path, times: int) -> dict[str, Any]:
     """What of the acknowledged is there after SIGKILL of a writer."""
     from products import OPEN
 
     spawn, acknowledged, missing = multiprocessing.get_context("spawn"), 0, 0
-    for n in range(KILLS):
+    for n in range(times):
         log = root / f"acknowledged-{n}"
         process = spawn.Process(target=add_until_killed, args=(name, place, f"kill {n}", str(log)))
         process.start()
@@ -321,7 +323,7 @@ def latency_table(size: int, by_name: dict[str, Any]) -> str:
 def writer_table(by_name: dict[str, Any]) -> str:
     """What is missing of what was acknowledged."""
     lines = [
-        f"{WRITERS} processes at once, and a writer killed {KILLS} times; missing of what was acknowledged:\n",
+        f"{WRITERS} processes at once, and writers killed; missing of what was acknowledged:\n",
         "| | adds | credits | revisions | errors | after SIGKILL | syncs an add |",
         "|---|---|---|---|---|---|---|",
     ]
@@ -331,7 +333,7 @@ def writer_table(by_name: dict[str, Any]) -> str:
         if row["refused"]:
             wrong += f"; {len(row['refused'])} of {WRITERS} writers refused"
         kill = row["kill"].get("error") or "{} of {}".format(*row["kill"]["missing"])
-        waits = "the server's" if row["syncs"] is None else f"{row['syncs']:.1f}"
+        waits = "-" if row["syncs"] is None else f"{row['syncs']:.1f}"
         lines.append(f"| {name} | {counts} | {wrong} | {kill} | {waits} |")
     for name, row in by_name.items():
         for what in (*row["errors"][:1], *row["refused"][:1]):
@@ -353,14 +355,16 @@ def measured(asked: argparse.Namespace, names: list[str], root: Path) -> dict[st
         for size in map(int, filter(None, asked.sizes.split(","))):
             print(f"{size} memories", file=sys.stderr)
             result["latencies"][size] = latencies(names, size, asked.rounds, root / str(size), server)
+            print(latency_table(size, result["latencies"][size]), file=sys.stderr)
         for name in names if asked.each else []:
             print(f"writers of {name}", file=sys.stderr)
             with places([name], root / "writers", server) as where:
                 result["writers"][name] = row = writers(name, where[name], asked.each)
             with places([name], root / "kills", server) as where:
-                row["kill"] = kills(name, where[name], root)
+                row["kill"] = kills(name, where[name], root, asked.kills)
             with places([name], root / "syncs", server) as where:
-                row["syncs"] = syncs(name, where[name])
+                row["syncs"] = syncs(name, where[name]) if asked.kills else None
+            print(writer_table({name: row}), file=sys.stderr)
     return result
 
 
@@ -369,6 +373,9 @@ def main() -> None:
     parser.add_argument("--sizes", default="1000,10000", help="memories of the user; empty: no latencies")
     parser.add_argument("--rounds", type=int, default=40, help=f"turns of {TURN} calls each")
     parser.add_argument("--each", type=int, default=50, help="what each writer does of each kind; 0: no writers")
+    parser.add_argument(
+        "--kills", type=int, default=3, help="of a writer of each product; 0: no syncs are counted either"
+    )
     parser.add_argument("--only", action="append", metavar="WORD", help="only products with this in their name")
     parser.add_argument("--json", action="store_true")
     for hidden in ("--adds", "--of", "--at"):

@@ -57,8 +57,11 @@ class Product(Protocol):
     def search(self, text: str) -> list[str]:
         """The ten nearest memories of USER."""
 
-    def serve(self, text: str) -> Any:
-        """The nearest one: what the next three are about."""
+    def name(self, text: str) -> str:
+        """What the nearest one is called from then on, whatever it will say."""
+
+    def served(self, name: str) -> Any:
+        """What it takes to revise or credit it."""
 
     def revise(self, served: Any, note: str) -> None:
         """Change what it says."""
@@ -66,10 +69,10 @@ class Product(Protocol):
     def credit(self, served: Any) -> None:
         """Count that it was of use once."""
 
-    def counted(self, text: str) -> int:
+    def counted(self, name: str) -> int:
         """How often it was of use."""
 
-    def notes(self, text: str) -> set[str]:
+    def notes(self, name: str) -> set[str]:
         """The changes that it went through."""
 
     def texts(self) -> set[str]:
@@ -114,8 +117,11 @@ class Memp:
     def search(self, text: str) -> list[str]:
         return [served.procedure.revision.content.task for served in self._memory.retrieve(text).ranked]
 
-    def serve(self, text: str) -> Any:
-        return self._memory.retrieve(text, k=1)
+    def name(self, text: str) -> str:
+        return text  # the task, which stays
+
+    def served(self, name: str) -> Any:
+        return self._memory.retrieve(name, k=1)
 
     def revise(self, served: Any, note: str) -> None:
         """A revision by hand, which says why; repeated when another was first. Returns to the first of them."""
@@ -132,12 +138,12 @@ class Memp:
     def credit(self, served: Any) -> None:
         self._memory.record(_played(served.task, 1.0), served)
 
-    def counted(self, text: str) -> int:
-        id = self.serve(text).ranked[0].procedure.id
+    def counted(self, name: str) -> int:
+        id = self.served(name).ranked[0].procedure.id
         return sum(times for _, times, _ in self._memory.history(id))
 
-    def notes(self, text: str) -> set[str]:
-        id = self.serve(text).ranked[0].procedure.id
+    def notes(self, name: str) -> set[str]:
+        id = self.served(name).ranked[0].procedure.id
         return {revision.reason for revision, _, _ in self._memory.history(id)}
 
     def texts(self) -> set[str]:
@@ -205,8 +211,11 @@ class Mem0:
         found = self._memory.search(text, filters={"user_id": USER}, top_k=10)
         return [hit["memory"] for hit in found["results"]]
 
-    def serve(self, text: str) -> Any:
+    def name(self, text: str) -> str:
         return self._memory.search(text, filters={"user_id": USER}, top_k=1)["results"][0]["id"]
+
+    def served(self, name: str) -> Any:
+        return name
 
     def revise(self, served: Any, note: str) -> None:
         now = self._memory.get(served)["memory"]
@@ -216,11 +225,11 @@ class Mem0:
         used = (self._memory.get(served).get("metadata") or {}).get("used", 0)
         self._memory.update(served, metadata={"used": used + 1})
 
-    def counted(self, text: str) -> int:
-        return int((self._memory.get(self.serve(text)).get("metadata") or {}).get("used", 0))
+    def counted(self, name: str) -> int:
+        return int((self._memory.get(name).get("metadata") or {}).get("used", 0))
 
-    def notes(self, text: str) -> set[str]:
-        return set(self._memory.get(self.serve(text))["memory"].split("\n")[1:])
+    def notes(self, name: str) -> set[str]:
+        return set(self._memory.get(name)["memory"].split("\n")[1:])
 
     def texts(self) -> set[str]:
         found = self._memory.get_all(filters={"user_id": USER}, top_k=1_000_000)
@@ -265,22 +274,27 @@ class LangMem:
     def search(self, text: str) -> list[str]:
         return [item.value["content"] for item in self._found(text, 10)]
 
-    def serve(self, text: str) -> Any:
+    def name(self, text: str) -> str:
         return self._found(text, 1)[0].key
+
+    def served(self, name: str) -> Any:
+        return name
 
     def revise(self, served: Any, note: str) -> None:
         now = self._store.get(self._space, served).value["content"]
         self._manage.invoke({"action": "update", "id": served, "content": f"{now}\n{note}"})
 
     def credit(self, served: Any) -> None:
-        value = self._store.get(self._space, served).value
-        self._store.put(self._space, served, {**value, "used": value.get("used", 0) + 1})
+        # beside the memory, for the tool that revises a memory writes it anew
+        used = self._store.get(("used", USER), served)
+        self._store.put(("used", USER), served, {"times": used.value["times"] + 1 if used else 1}, index=False)
 
-    def counted(self, text: str) -> int:
-        return int(self._store.get(self._space, self.serve(text)).value.get("used", 0))
+    def counted(self, name: str) -> int:
+        used = self._store.get(("used", USER), name)
+        return int(used.value["times"]) if used else 0
 
-    def notes(self, text: str) -> set[str]:
-        return set(self._store.get(self._space, self.serve(text)).value["content"].split("\n")[1:])
+    def notes(self, name: str) -> set[str]:
+        return set(self._store.get(self._space, name).value["content"].split("\n")[1:])
 
     def texts(self) -> set[str]:
         return {item.value["content"].split("\n")[0] for item in self._store.search(self._space, limit=1_000_000)}
@@ -318,8 +332,11 @@ class Chroma:
     def search(self, text: str) -> list[str]:
         return list(self._all.query(query_texts=[text], n_results=10, where={"user": USER})["documents"][0])
 
-    def serve(self, text: str) -> Any:
+    def name(self, text: str) -> str:
         return self._all.query(query_texts=[text], n_results=1, where={"user": USER})["ids"][0][0]
+
+    def served(self, name: str) -> Any:
+        return name
 
     def revise(self, served: Any, note: str) -> None:
         now = self._all.get(ids=[served])["documents"][0]
@@ -329,11 +346,11 @@ class Chroma:
         used = self._all.get(ids=[served])["metadatas"][0]["used"]
         self._all.update(ids=[served], metadatas=[{"used": used + 1}])
 
-    def counted(self, text: str) -> int:
-        return int(self._all.get(ids=[self.serve(text)])["metadatas"][0]["used"])
+    def counted(self, name: str) -> int:
+        return int(self._all.get(ids=[name])["metadatas"][0]["used"])
 
-    def notes(self, text: str) -> set[str]:
-        return set(self._all.get(ids=[self.serve(text)])["documents"][0].split("\n")[1:])
+    def notes(self, name: str) -> set[str]:
+        return set(self._all.get(ids=[name])["documents"][0].split("\n")[1:])
 
     def texts(self) -> set[str]:
         return {text.split("\n")[0] for text in self._all.get(where={"user": USER})["documents"]}
