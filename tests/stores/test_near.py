@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from storekit import NS, at, content, play, revise, revision, trajectory
 
 from memp import ProceduralMemory
+from memp.cli.memory import memory as command
 from memp.errors import MissingExtra, StoreBusy, StoreError
 from memp.models.static import StaticEmbedder
 from memp.retrieve import ByQuery, Index, Query
@@ -390,6 +392,22 @@ def test_forgetting_waits_for_who_writes_an_index(store, open_store):
         open_store(timeout=0.05).forget(NS, trajectories=["marked"], at=at(9))
     assert any("memory forget --finish" in line for line in store.check())
     assert not is_far(store)
+
+
+def test_the_command_makes_it_and_takes_it_away(store):
+    fill(store, 30)
+
+    def run(*words):
+        done = CliRunner().invoke(command, ["index", "-m", store.path, "-n", NS, *words])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    assert run() == f"namespace {NS}: the database searches 30 procedures\n"
+    assert is_far(store)
+    assert_same(store)
+    assert run("--off") == f"namespace {NS}: every process searches for itself\n"
+    assert not is_far(store)
+    assert [file.name for file in folder_of(store.path).iterdir()] == ["lock"]
 
 
 # -- where there is none ---------------------------------------------------------------------------
