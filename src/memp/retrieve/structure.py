@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from memp.retrieve.base import Hit, Query
 from memp.retrieve.index import Index
-from memp.stores.vectors import kth_largest
 from memp.retrieve.view import View
+from memp.stores.vectors import kth_largest
 
 _OUTLINE, _COSINE = 1.0, 0.2
 """Weights of the outline and of the sentence, next to the arguments with 1."""
