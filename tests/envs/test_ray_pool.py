@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -51,7 +52,8 @@ class Nodes:
             start_new_session=True,
         )
         self._mark = environ["MEMP_TEST_MARK"]
-        self.address, self.second = self._said().split()
+        address, self.second = self._said().split()
+        self.address = f"127.0.0.1:{address.rpartition(':')[2]}"
 
     def kill_second(self) -> None:
         """As a power cut would."""
@@ -399,6 +401,15 @@ def test_names_of_clusters() -> None:
     assert cluster_at("ray://10.0.0.1:6379").address == "10.0.0.1:6379"
     with pytest.raises(ValueError, match="at least one slot"):
         RayPool(PLAYER, cluster=cluster_at("ray"), size=0)
+
+
+def test_where_no_cluster_is_it_says_so() -> None:
+    if find_spec("ray") is None:
+        pytest.skip("needs the extra ray")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(PoolUnfit, match=rf"no Ray cluster at 127\.0\.0\.1:{port} can be joined .*refused"):
+        RayCluster(f"127.0.0.1:{port}").join(object())
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 import importlib.util
 import logging
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,7 @@ class RayCluster:
             return
         self._users.add(id(user))
         try:
+            _probe(self.address or "")
             with _clean_environment(), _quiet():
                 import ray  # reads the environment
 
@@ -147,6 +149,17 @@ def cluster_at(name: str) -> RayCluster:
             f"{name!r} names no Ray cluster; give ray, ray://auto or ray://HOST:PORT, if need be with ?cpus=N"
         )
     return RayCluster(address or None, cpus=int(cpus))
+
+
+def _probe(address: str) -> None:
+    """Whether anything listens there. Ray itself would try for minutes.
+
+    Raises:
+        OSError: nothing does.
+    """
+    host, _, port = address.rpartition(":")
+    if host:
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 @contextmanager
