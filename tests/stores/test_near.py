@@ -213,6 +213,21 @@ def test_it_is_not_made_again_behind_the_back_of_who_took_it_away(store, open_st
     assert not is_far(store)
 
 
+def test_who_searches_goes_on_when_it_was_taken_away_and_another_asks(store, open_store):
+    indexed(store)
+    index = index_of(store, NS, EMBEDDER, far=True)
+    assert_same(store, index)
+    open_store().forget_near(NS, SPACE)
+    assert_same(store, index)
+    assert not is_far(store)  # a second memory on the same store
+    assert_same(store, index)
+    fill(store, 30, seed=2, name="new")
+    assert_same(store, index)
+    assert asyncio.run(search_in_store(open_store(), NS, EMBEDDER)) == 330
+    fill(store, 30, seed=3, name="newer")
+    assert_same(store, index)
+
+
 def test_only_one_process_writes_it(store, open_store, monkeypatch):
     monkeypatch.setattr(space, "_LEAST_CHANGES", 50)
     beside = indexed(store)

@@ -53,14 +53,16 @@ class Near:
             return None
         key, sidecar = (namespace, fingerprint), self._sidecar(namespace, fingerprint)
         with self._connection.reading() as db:
-            stamp, space = sidecar.stamp(), self._spaces.pop(key, Space())
+            stamp, space = sidecar.stamp(), self._spaces.pop(key, None)
+            if space is not None:
+                self._spaces[key] = Space()  # whoever searches meanwhile reads all vectors
             if stamp is None:
                 return None
-            if space.view is None or space.stamp != stamp or space.view.known.erasures != _erasures(db):
+            if space is None or space.stamp != stamp or space.view is None or _outdated(db, space.view):
                 view = _valid(db, sidecar)
                 if view is None:
                     return None
-                space = Space() if space.view and space.view.known.erasures != view.known.erasures else space
+                space = Space() if space is None or (space.view and _outdated(db, space.view)) else space
                 space.adopt(view, stamp)
             self._spaces[key] = space
             return space.upto
@@ -85,7 +87,7 @@ class Near:
             if space is None:
                 raise StoreError(f"namespace {namespace!r} has no index beside the file; run `memp memory index`")
             wide, hits = max(24, 3 * k), None
-            while hits is None and wide <= max(_WIDEST, 3 * k):
+            while hits is None and space.view is not None and wide <= max(_WIDEST, 3 * k):
                 hits = _best(db, namespace, fingerprint, space, vector, k, wide, chosen)
                 wide *= _WIDER
             if hits is None:
@@ -198,9 +200,14 @@ def _catch_up(db: sqlite3.Connection, sidecar: Sidecar, space: Space) -> None:
 def _valid(db: sqlite3.Connection, sidecar: Sidecar) -> View | None:
     """The graph, if it is whole and of this very memory."""
     view = sidecar.open()
-    if view is None or view.known.erasures != _erasures(db) or view.known.last != _name(db, view.known.upto):
+    if view is None or _outdated(db, view) or view.known.last != _name(db, view.known.upto):
         return None
     return view
+
+
+def _outdated(db: sqlite3.Connection, view: View) -> bool:
+    """Whether something was erased since the graph was made."""
+    return view.known.erasures != _erasures(db)
 
 
 def _erasures(db: sqlite3.Connection) -> int:
