@@ -48,6 +48,23 @@ def test_what_an_agent_waits_for(url, store, trips):
         assert len(trips) == 1
 
 
+def test_rows_are_read_before_another_thread_may_have_the_connection(store, monkeypatch):
+    read, free = Wire.read, []
+
+    def watched(self, answer):
+        free.append(self in store._pool._connections._idle)
+        return read(self, answer)
+
+    monkeypatch.setattr(Wire, "read", watched)
+    add(store, "p")
+    play(store, "t", "p")
+    assert store.find(NS, ["p"])
+    assert store.heads(NS, "none")
+    assert store.namespaces() == [NS]
+    assert len(free) > 5
+    assert not any(free)
+
+
 def test_a_record_that_is_refused_is_looked_at(store, trips):
     add(store, "p")
     play(store, "t", "p")

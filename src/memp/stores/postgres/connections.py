@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from memp.errors import StoreBusy, StoreError
+from memp.stores.connect import without_password
 
 if TYPE_CHECKING:
     from memp.stores.postgres.wire import Wire
@@ -26,7 +27,7 @@ class Connections:
 
     def __init__(self, url: str, *, timeout: float, size: int) -> None:
         self.url = url
-        self.place = _place(url)
+        self.place = without_password(url)
         self._timeout = timeout
         self._size = size
         self._closed = False
@@ -99,12 +100,3 @@ class Connections:
         self._process = os.getpid()
         self._idle: list[Wire] = []
         self._free = threading.BoundedSemaphore(self._size)
-
-
-def _place(url: str) -> str:
-    """The address without the password."""
-    head, at, tail = url.rpartition("@")
-    if not at or "://" not in head:
-        return url
-    scheme, _, user = head.partition("://")
-    return f"{scheme}://{user.partition(':')[0]}@{tail}"

@@ -20,7 +20,7 @@ from memp.stores.postgres.transaction import Transaction
 if TYPE_CHECKING:
     import psycopg
 
-    from memp.stores.postgres.wire import Answer, Row, Wire
+    from memp.stores.postgres.wire import Row, Wire
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class Pool:
     def read_all(self, namespace: str, *statements: tuple[str, Mapping[str, Any]]) -> "list[list[Row]]":
         """The rows of each statement, in one round trip and one transaction."""
 
-        def ask(wire: "Wire") -> "list[Answer]":
+        def ask(wire: "Wire") -> "list[list[Row]]":
             with wire.pipeline():  # and so one transaction, without a word
                 if self._sharded:
                     wire.send(sql.BEGIN, {})  # but there settings are passed on in one that was begun
@@ -72,10 +72,10 @@ class Pool:
                 answers = [transaction.send(statement, **values) for statement, values in statements]
                 if self._sharded:
                     wire.send(sql.COMMIT, {})
-                return answers
+            return [answer.rows() for answer in answers]  # before another thread has the wire
 
         with translated(self.place):
-            return [answer.rows() for answer in self._patiently(ask)]
+            return self._patiently(ask)
 
     def write(
         self,
