@@ -6,8 +6,9 @@ import pytest
 from storekit import NS, add, at, counters, outcome, play, recall, revision, trajectory
 
 from memp import ProceduralMemory
-from memp.errors import RecordError
+from memp.errors import RecordError, StoreBusy, StoreError
 from memp.stores.base import Write
+from memp.stores.postgres import statements as sql
 from memp.stores.postgres.wire import Wire
 
 
@@ -136,3 +137,21 @@ def test_values_arrive_as_they_are(wire):
     *same, said = answer.row()
     assert same == [values[name] for name in ("text", "bytes", "list", "keys", "no")]
     assert np.array_equal(np.fromstring(said[1:-1], sep=",", dtype=np.float32), vector)
+
+
+def test_a_wait_for_the_disk_that_is_cancelled_does_not_say_that_nothing_was_written(store, url, monkeypatch):
+    send, cancelled = Wire.send, []
+
+    def cancels(self, statement, values):
+        if statement == sql.SYNC and not cancelled:
+            cancelled.append(True)
+            send(self, "SET statement_timeout = 1", {})  # what a role or an operator may have set
+            send(self, "SELECT pg_sleep(5)", {})
+        return send(self, statement, values)
+
+    monkeypatch.setattr(Wire, "send", cancels)
+    with pytest.raises(StoreError, match="it was written, but") as told:
+        store.record(NS, trajectory("t"), None, None, at())
+    assert not isinstance(told.value, StoreBusy)
+    assert store.trajectory(NS, "t") == trajectory("t")
+    assert not store.record(NS, trajectory("t"), None, None, at()), "it is there"

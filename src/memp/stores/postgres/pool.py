@@ -20,7 +20,7 @@ from memp.stores.postgres.transaction import Transaction
 if TYPE_CHECKING:
     import psycopg
 
-    from memp.stores.postgres.wire import Row, Wire
+    from memp.stores.postgres.wire import Answer, Row, Wire
 
 T = TypeVar("T")
 
@@ -138,7 +138,7 @@ class Pool:
         self, wire: "Wire", namespace: str, body: Callable[[Transaction], T], durable: bool, forgetting: bool
     ) -> T:
         transaction = Transaction(wire, safe(namespace))
-        committing = False
+        commit: Answer | None = None
         # The namespace is held until the commit is visible, and not until it is on the disk: that is waited for
         # afterwards, together with others.
         try:
@@ -151,14 +151,18 @@ class Pool:
                 if transaction.undo:
                     wire.send(sql.ROLLBACK, {})
                     return result
-                committing = True
-                wire.send(sql.COMMIT, {})
+                commit = wire.send(sql.COMMIT, {})
                 if durable and not self._sharded:
                     wire.send(sql.SYNC, {})
             return result
         except Exception as error:
-            if committing and _is_lost(wire, error):
+            if commit is not None and _is_lost(wire, error):
                 raise _Unknown(transaction.mark, lambda: result) from error
+            if commit is not None and commit.done:
+                raise StoreError(
+                    f"{self.place}: it was written, but the server did not say that it is on the disk "
+                    f"({' '.join(str(error).split())}); repeat it: what is there already is left as it is"
+                ) from error
             raise
 
     def _settings(self, wire: "Wire", namespace: str, *, writes: bool = False) -> None:
@@ -183,7 +187,7 @@ class Pool:
         """Do it on a connection; again on another when that was lost, or when it lost against another transaction."""
         import psycopg
 
-        deadline, pause, proven = time.monotonic() + self._timeout, _PAUSE, False
+        deadline, pause, proven = time.monotonic() + self._timeout, 0.0, False
         while True:
             try:
                 with self._connections.one() as wire:
@@ -200,8 +204,8 @@ class Pool:
                 passing = lost(error) or error.sqlstate in PASSING or error.sqlstate in overtaken
                 if not passing or (proven and not again) or time.monotonic() > deadline:
                     raise
-            time.sleep(pause)
-            pause = min(_LONGEST_PAUSE, pause * 2)
+            time.sleep(pause)  # not the first time: a connection went stale, or what is to be recorded is there
+            pause = min(_LONGEST_PAUSE, max(_PAUSE, pause * 2))
 
     def _committed(self, namespace: str, number: int) -> bool:
         """Whether a transaction whose commit was not answered is there; and if so, on the disk."""

@@ -32,6 +32,12 @@ class Answer:
         self.result: pq.abc.PGresult | None = None
         self.complete = False
 
+    @property
+    def done(self) -> bool:
+        """Whether the server has said that it was carried out."""
+        status = None if self.result is None else self.result.status
+        return status in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
+
     def rows(self) -> list[Row]:
         """All of it; waits for the server."""
         return self._wire.read(self)
