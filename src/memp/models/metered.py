@@ -156,7 +156,10 @@ class Meter:
         return total
 
     def _check(self) -> None:
-        cap, used = self.budget, self._sum()
+        cap = self.budget
+        if cap.cost is None and cap.tokens is None and cap.calls is None:
+            return
+        used = self._sum()
         if cap.cost is not None and self._price_missing:
             raise BudgetExceeded(self._no_price())
         tokens = used.input_tokens + used.output_tokens
