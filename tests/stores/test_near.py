@@ -417,7 +417,7 @@ def test_the_command_makes_it_and_takes_it_away(store):
         assert done.exit_code == 0, done.output
         return done.stdout
 
-    assert run() == f"namespace {NS}: the database searches 30 procedures\n"
+    assert run() == f"namespace {NS}: the store searches 30 procedures\n"
     assert is_far(store)
     assert_same(store)
     assert run("--off") == f"namespace {NS}: every process searches for itself\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from memp.cli.held import Place
-from memp.cli.output import json_option, reports_errors
+from memp.cli.output import json_option, reports_errors, waiting
 from memp.stores.connect import connect
 
 
@@ -26,8 +26,12 @@ def copy(source: Path | str, target: Path | str, namespaces: tuple[str, ...], as
     from memp.stores.copying import copy as copied
 
     with closing(connect(source, create=False)) as original, closing(connect(target)) as other:
-        all_done = []
-        for done in copied(original, other, namespaces or None):
+        all_done, copies = [], copied(original, other, namespaces or None)
+        while True:
+            with waiting("copying and comparing", quiet=as_json):
+                done = next(copies, None)
+            if done is None:
+                break
             all_done.append(done.model_dump(mode="json"))
             if as_json:
                 continue

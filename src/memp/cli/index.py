@@ -1,12 +1,14 @@
 """`memp memory index`: let the store search a large memory itself."""
 
 import asyncio
+import json
+from contextlib import closing
 from pathlib import Path
 
 import click
 
 from memp.cli.held import memory_option, namespace_option
-from memp.cli.output import reports_errors
+from memp.cli.output import json_option, reports_errors, waiting
 from memp.stores.connect import connect
 
 
@@ -15,8 +17,9 @@ from memp.stores.connect import connect
 @click.option("--off", is_flag=True, help="Take the index away.")
 @memory_option
 @namespace_option
+@json_option
 @reports_errors
-def index(name: str, off: bool, path: Path | str, namespace: str) -> None:
+def index(name: str, off: bool, path: Path | str, namespace: str, as_json: bool) -> None:
     """Make an approximate index of a memory of more than some 100,000 procedures, used from the next start of each
     process.
 
@@ -33,19 +36,20 @@ def index(name: str, off: bool, path: Path | str, namespace: str) -> None:
     from memp.retrieve.far import search_in_store
     from memp.stores.base import SearchesVectors
 
-    chosen = named(name)
-    store = connect(path, create=False)
-    try:
+    chosen, searched = named(name), None
+    with closing(connect(path, create=False)) as store:
         if not off:
-            count = asyncio.run(search_in_store(store, namespace, chosen))
-            click.echo(f"namespace {namespace}: the database searches {count} procedures")
+            with waiting(f"indexing namespace {namespace}", quiet=as_json):
+                searched = asyncio.run(search_in_store(store, namespace, chosen))
+            said = f"the store searches {searched} procedures"
         elif isinstance(store, SearchesVectors):
             store.forget_near(namespace, chosen.fingerprint)
-            click.echo(f"namespace {namespace}: every process searches for itself")
+            said = "every process searches for itself"
         else:
             raise StoreError("this store searches nothing itself")
-    finally:
-        store.close()
+    click.echo(
+        json.dumps({"namespace": namespace, "searched": searched}) if as_json else f"namespace {namespace}: {said}"
+    )
 
 
 COMMANDS = (index,)

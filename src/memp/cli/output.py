@@ -109,3 +109,21 @@ def progress(description: str, total: int, *, quiet: bool = False) -> Iterator[C
     with bar:
         task = bar.add_task(description, total=total, note="")
         yield lambda note: bar.update(task, advance=1, note=note)
+
+
+@contextmanager
+def waiting(description: str, *, quiet: bool = False) -> Iterator[None]:
+    """Says on stderr what is being done, and for how long, while nothing can be counted."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    shown = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=console(stderr=True),
+        transient=True,
+        disable=quiet,
+    )
+    with shown:
+        shown.add_task(description, total=None)
+        yield

@@ -204,7 +204,7 @@ def test_the_commands_take_an_address(embedded, url, tmp_path):
             mine, theirs = ({k: v for k, v in said.items() if k not in drop} for said in (mine, theirs))
         assert theirs == mine, arguments
     assert run("retire", "p", "--reason", "old", "-m", url, "-n", NS).exit_code == 0
-    assert run("index", "-m", url, "-n", NS).stdout == f"namespace {NS}: the database searches 2 procedures\n"
+    assert run("index", "-m", url, "-n", NS).stdout == f"namespace {NS}: the store searches 2 procedures\n"
     assert "for itself" in run("index", "--off", "-m", url, "-n", NS).stdout
     exported = run("export", tmp_path / "out.jsonl", "-m", url)
     assert exported.exit_code == 0
