@@ -20,6 +20,7 @@ import json
 import random
 from statistics import fmean, stdev
 
+from memp.evidence import Quarantine
 from memp.memory import AsyncProceduralMemory
 from memp.records import Content, Script
 from memp.update import Add, Skip
@@ -183,10 +184,17 @@ async def harmful(asked):
 
 async def null(asked):
     covered, lifts = 0, []
+    bounds = Quarantine(abstain_after=10**9) if asked.never_abstain else Quarantine()
     for seed in range(asked.first, asked.first + asked.seeds):
         houses, model = PlainHouses(seed), backbone(asked.model, seed=seed)
         made = AsyncProceduralMemory(
-            ":memory:", build="script", update=Shuffled(), k=asked.k, seed=seed, holdout=asked.holdout
+            ":memory:",
+            build="script",
+            update=Shuffled(),
+            k=asked.k,
+            seed=seed,
+            holdout=asked.holdout,
+            quarantine=bounds,
         )
         async with made as memory:
             await filled(memory, houses, size=30, harmful=0.0)
@@ -213,6 +221,7 @@ def main():
     parser.add_argument("--size", type=int, default=60, help="procedures in the memory")
     parser.add_argument("--k", type=int, default=1)
     parser.add_argument("--holdout", type=float, default=0.1)
+    parser.add_argument("--never-abstain", action="store_true", help="null: serve on, however bad the lift looks")
     asked = parser.parse_args()
     asyncio.run({"harmful": harmful, "null": null}[asked.study](asked))
 
