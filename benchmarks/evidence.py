@@ -138,7 +138,13 @@ async def harmful(asked):
         arms["no memory"].append((await stream(houses, tasks, model, None))[0])
         for arm in ("similarity", "evidence"):
             made = AsyncProceduralMemory(
-                ":memory:", build="script", update=Frozen(), k=asked.k, seed=seed, **options_of(arm, asked.holdout)
+                ":memory:",
+                agent="m",
+                build="script",
+                update=Frozen(),
+                k=asked.k,
+                seed=seed,
+                **options_of(arm, asked.holdout),
             )
             async with made as memory:
                 bad = await filled(memory, houses, size=asked.size, harmful=0.5)
@@ -190,6 +196,7 @@ async def null(asked):
         made = AsyncProceduralMemory(
             ":memory:",
             build="script",
+            agent="m",
             update=Shuffled(),
             k=asked.k,
             seed=seed,
