@@ -1,12 +1,12 @@
 """The agent pi_mp(a | s): one ReAct loop (thought, action, observation) for every environment."""
 
 import asyncio
-import importlib.metadata
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
+from memp import __version__
 from memp.errors import BudgetExceeded, EnvironmentFailed, MempError, ModelError, UnusableReply
 from memp.models.base import ChatModel, Message, Reply, Role
 from memp.recall import Recall
@@ -89,7 +89,7 @@ async def play(
         simulated=model.simulated,
         recalled=recalled,
         config=settings | dict(config or {}),
-        memp_version=importlib.metadata.version("memp"),
+        memp_version=__version__,
         started_at=clock(),
     )
     run = _Run(env, model, start, [], file, on_step, clock)
