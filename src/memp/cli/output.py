@@ -122,7 +122,7 @@ def waiting(description: str, *, quiet: bool = False) -> Iterator[None]:
         TimeElapsedColumn(),
         console=console(stderr=True),
         transient=True,
-        disable=quiet,
+        disable=quiet or not sys.stderr.isatty(),  # it would leave an empty line in a log
     )
     with shown:
         shown.add_task(description, total=None)
