@@ -108,7 +108,7 @@ pool_option = click.option(
     default="processes",
     show_default=True,
     help="Where games are played: processes of this machine; ray, in a Ray cluster that is started for it; ray://auto "
-    "or ray://HOST:PORT, in one that runs. Changes no result.",
+    "or ray://HOST:PORT, in one that runs. Changes no result; TravelPlanner needs no pool and asks none.",
 )
 
 policy_options = together(
